@@ -1,0 +1,114 @@
+/** Exceptions: compiled, with their dates read and their scopes checked. */
+
+import { type Compilation, compilePattern, type Placed } from './compile-entries.js'
+import { compileGlob, countStars, type GlobMatcher, MAX_STARS } from './glob.js'
+import type { ExceptionDocument } from './policy-document.js'
+import type { ExceptionEntry, ImageException } from './policy-entry.js'
+import { type DocumentPath, formatOrigin, type PolicySource } from './policy-problem.js'
+
+const TIMESTAMP = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:\d{2})$/
+const NAMESPACE_GLOB = /^[a-z0-9*](?:[a-z0-9*-]{0,61}[a-z0-9*])?$/
+const TOOL_GLOB = /^[a-z0-9*][a-z0-9*._+/ -]{0,99}$/
+
+export interface CompiledExceptions {
+  readonly exceptions: readonly ImageException[]
+  readonly entries: readonly ExceptionEntry[]
+}
+
+export function compileExceptions(items: readonly Placed<ExceptionDocument>[], run: Compilation): CompiledExceptions {
+  const exceptions: ImageException[] = []
+  const entries: ExceptionEntry[] = []
+  const seen = new Map<string, ImageException>()
+  for (const item of items) {
+    const exception = compileException(item, run)
+    const former = seen.get(exception.id)
+    if (former !== undefined) {
+      run.errors.add(
+        item.source,
+        [...item.path, 'id'],
+        `exception ${JSON.stringify(exception.id)} stands at ${formatOrigin(former.at)} already`,
+      )
+    }
+    seen.set(exception.id, exception)
+    exceptions.push(exception)
+    for (const [index, image] of exception.images.entries()) {
+      const pattern = compilePattern({ value: image, source: item.source, path: [...item.path, 'images', index] }, run)
+      if (pattern !== undefined) entries.push({ pattern, exception, ordinal: run.nextOrdinal() })
+    }
+  }
+  return { exceptions, entries }
+}
+
+/** Matchers for names of namespaces, each bad one noted; no name at all matches nothing. */
+export function compileNamespaceGlobs(
+  names: readonly string[],
+  source: PolicySource,
+  path: DocumentPath,
+  run: Compilation,
+): readonly GlobMatcher[] {
+  return compileGlobs(names, { source, path, shape: NAMESPACE_GLOB, noun: 'name of a namespace' }, run)
+}
+
+function compileException({ value, source, path }: Placed<ExceptionDocument>, run: Compilation): ImageException {
+  if (value.images === undefined && value.tools === undefined) {
+    run.errors.add(source, path, 'an exception names images or tools', 'add "images" or "tools"')
+  }
+  const expires = readTime(value.expires, source, [...path, 'expires'], run)
+  const from =
+    value.from === undefined ? Number.NEGATIVE_INFINITY : readTime(value.from, source, [...path, 'from'], run)
+  if (from >= expires) run.errors.add(source, [...path, 'expires'], 'lies before "from"')
+  const tools = (value.tools ?? []).map(tool => tool.toLowerCase())
+  const toolScope = { source, path: [...path, 'tools'], shape: TOOL_GLOB, noun: 'name of a tool' }
+  return {
+    id: value.id,
+    images: value.images ?? [],
+    tools,
+    namespaces: value.namespaces,
+    from,
+    expires,
+    reason: value.reason,
+    owner: value.owner,
+    ticket: value.ticket,
+    at: { file: source.file, ...source.locate(path) },
+    isNamespace: anyOf(compileNamespaceGlobs(value.namespaces, source, [...path, 'namespaces'], run)),
+    isTool: anyOf(compileGlobs(tools, toolScope, run)),
+  }
+}
+
+interface GlobScope {
+  readonly source: PolicySource
+  readonly path: DocumentPath
+  readonly shape: RegExp
+  readonly noun: string
+}
+
+function compileGlobs(globs: readonly string[], scope: GlobScope, run: Compilation): readonly GlobMatcher[] {
+  return globs.flatMap((glob, index) => {
+    const at = [...scope.path, index]
+    if (!scope.shape.test(glob)) {
+      run.errors.add(
+        scope.source,
+        at,
+        `${JSON.stringify(glob)} is no ${scope.noun}`,
+        'lower case; "*" stands for any characters',
+      )
+      return []
+    }
+    if (countStars(glob) > MAX_STARS) {
+      run.errors.add(scope.source, at, `${JSON.stringify(glob)} holds more than ${MAX_STARS} "*"`)
+      return []
+    }
+    return [compileGlob(glob)]
+  })
+}
+
+function anyOf(matchers: readonly GlobMatcher[]): GlobMatcher {
+  return text => matchers.some(matches => matches(text))
+}
+
+function readTime(text: string, source: PolicySource, path: DocumentPath, run: Compilation): number {
+  const time = TIMESTAMP.test(text) ? Date.parse(text) : Number.NaN
+  if (!Number.isNaN(time)) return time
+  run.errors.add(source, path, `${JSON.stringify(text)} is no time with a zone`, 'write e.g. 2026-12-31T00:00:00Z')
+  return Number.NaN
+}

@@ -1,0 +1,42 @@
+/** A policy that is ready to judge with. Immutable; a changed file makes a new one. */
+
+import type { EntryIndex } from './entry-index.js'
+import type { NamespaceRules, NamespaceScope } from './namespace-rules.js'
+import type { ToolDocument } from './policy-document.js'
+import type { ExceptionEntry, ImageException, MirrorEntry, PolicyEntry } from './policy-entry.js'
+import type { PolicyProblem } from './policy-problem.js'
+import type { Mode } from './verdict.js'
+
+/** `spec.runtime.tools`, with its defaults. */
+export interface RuntimeTools {
+  readonly profile: 'quiet' | 'default' | 'strict'
+  readonly add: readonly ToolDocument[]
+  /** Names of catalogue tools. */
+  readonly remove: readonly string[]
+}
+
+export interface CompiledPolicy {
+  /** The document's name; several documents' names are joined by `+`. */
+  readonly name: string
+  /** Seven hexadecimal characters over the merged content: the same policy has the same revision everywhere. */
+  readonly revision: string
+  readonly help: string | undefined
+  /** Whether any rule selects by labels: without one, nobody needs to ask the API server. */
+  readonly needsNamespaceLabels: boolean
+  readonly warnings: readonly PolicyProblem[]
+  readonly runtime: RuntimeTools
+  readonly exceptions: readonly ImageException[]
+  readonly exceptionIndex: EntryIndex<ExceptionEntry>
+  readonly mirrorIndex: EntryIndex<MirrorEntry>
+  /** Every deny entry, of the defaults and of all namespaces. */
+  readonly denyEntries: readonly PolicyEntry[]
+  rulesFor(namespace: NamespaceScope): NamespaceRules
+  modeFor(namespace: NamespaceScope): Mode
+  /** The allow patterns that count in a namespace, as written, in policy order. */
+  allowedIn(namespace: NamespaceScope): readonly string[]
+}
+
+/** The exception of that id, live or not; undefined when the policy no longer has it. */
+export function findException(policy: CompiledPolicy, id: string): ImageException | undefined {
+  return policy.exceptions.find(exception => exception.id === id)
+}

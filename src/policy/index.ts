@@ -1,0 +1,35 @@
+/** The policy's public door: whatever the gates, the commands and the tests may call. */
+
+export { compilePolicy } from './compile-policy.js'
+export { type CompiledPolicy, findException, type RuntimeTools } from './compiled-policy.js'
+export { type Action, type AdmissionQuestion, type Decision, decide, type JudgedImage } from './decide.js'
+export { cutRunes, escapeForeign } from './escape-foreign.js'
+export { type EvaluationContext, evaluate } from './evaluate.js'
+export {
+  formatImageReference,
+  type ImageReference,
+  type ParsedImageReference,
+  parseImageReference,
+} from './image-reference.js'
+export type { NamespaceScope } from './namespace-rules.js'
+export { type ParsedPattern, type Pattern, parsePattern } from './pattern.js'
+export { API_VERSION, KIND, policyJsonSchema } from './policy-document.js'
+export { type ImageException, isLive } from './policy-entry.js'
+export {
+  type DocumentPath,
+  formatOrigin,
+  formatProblem,
+  type PolicyProblem,
+  type PolicySource,
+  type Position,
+} from './policy-problem.js'
+export { type ClosestEntry, MODES, type Mode, type Outcome, type Reason, type Verdict } from './verdict.js'
+export { toVerdictJson, type VerdictJson } from './verdict-json.js'
+export {
+  type ImageList,
+  type ParsedWorkload,
+  parseWorkload,
+  WORKLOAD_KINDS,
+  type Workload,
+  type WorkloadImage,
+} from './workload.js'

@@ -1,0 +1,155 @@
+/**
+ * Patterns: what a policy author writes to name images, `host/path[:tag][@digest]`.
+ *
+ * They are normalised by the rules of image references, so that `nginx` means `docker.io/library/nginx` here too.
+ * A final slash-star is a prefix: everything below it, at any depth. Elsewhere `*` stays inside one path segment, and a
+ * segment of two stars stands for any number of segments. Everything that would be slow to match, or that reads as
+ * more than it means, is refused here, with the reason and the position.
+ */
+
+import { compileGlob, type GlobMatcher } from './glob.js'
+import { normalRegistry, normalRepository, splitName } from './image-reference.js'
+import {
+  fault,
+  faultOfDigest,
+  faultOfHost,
+  faultOfPath,
+  faultOfTag,
+  faultOfText,
+  type PatternFault,
+} from './pattern-fault.js'
+
+/** Registries where anybody may publish: to allow one whole is to allow everybody. */
+const PUBLIC_REGISTRIES: ReadonlySet<string> = new Set([
+  'docker.io',
+  'quay.io',
+  'ghcr.io',
+  'gcr.io',
+  'us.gcr.io',
+  'eu.gcr.io',
+  'asia.gcr.io',
+  'public.ecr.aws',
+  'registry.gitlab.com',
+  'ttl.sh',
+])
+/** `*.` over these admits registries of any customer of the provider, or of a whole top-level domain. */
+const PUBLIC_SUFFIXES = /^(?:[^.]+|pkg\.dev|azurecr\.io|gcr\.io|amazonaws\.com|dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com)$/
+
+export type PathPart =
+  | { readonly kind: 'literal'; readonly text: string }
+  | { readonly kind: 'glob'; readonly matches: GlobMatcher }
+  /** Any number of segments, none included. */
+  | { readonly kind: 'any-depth' }
+
+export type TagRule =
+  | { readonly kind: 'any' }
+  | { readonly kind: 'exact'; readonly tag: string }
+  | { readonly kind: 'glob'; readonly matches: GlobMatcher }
+
+export interface Pattern {
+  /** As the policy writes it. */
+  readonly text: string
+  /** The same in normal form, for comparing and for people. */
+  readonly normalised: string
+  /** The registry, lower case with its port; behind a wildcard, what follows the `*.`. */
+  readonly host: string
+  readonly isHostWildcard: boolean
+  /** The path without the final star of a prefix. */
+  readonly parts: readonly PathPart[]
+  /** Whether everything below the parts is meant. */
+  readonly isPrefix: boolean
+  readonly tag: TagRule
+  readonly digest: string | undefined
+}
+
+export type ParsedPattern =
+  | { readonly ok: true; readonly pattern: Pattern; readonly warnings: readonly PatternFault[] }
+  | { readonly ok: false; readonly fault: PatternFault }
+
+/** Read one pattern. Never throws. */
+export function parsePattern(text: string): ParsedPattern {
+  const whole = faultOfText(text)
+  if (whole !== undefined) return { ok: false, fault: whole }
+  const { name, tag, digest, tagAt, digestAt } = cut(text)
+  const { host, path } = splitName(name)
+  const pathAt = name.length - path.length
+  const fault =
+    faultOfHost(name, host) ?? faultOfPath(path, pathAt) ?? faultOfTag(tag, tagAt) ?? faultOfDigest(digest, digestAt)
+  if (fault !== undefined) return { ok: false, fault }
+
+  const registry = normalRegistry(host)
+  const isHostWildcard = registry.startsWith('*.')
+  const isWholeBelow = path === '*' || path === '**'
+  const repository = isWholeBelow ? path : normalRepository(registry, path)
+  const segments = repository.split('/')
+  const isPrefix = segments.at(-1) === '*' || segments.at(-1) === '**'
+  const suffix = `${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`
+  const pattern: Pattern = {
+    text,
+    normalised: `${registry}/${repository}${suffix}`,
+    host: isHostWildcard ? registry.slice(2) : registry,
+    isHostWildcard,
+    parts: (isPrefix ? segments.slice(0, -1) : segments).map(toPart),
+    isPrefix,
+    tag: parseTagRule(tag),
+    digest,
+  }
+  return { ok: true, pattern, warnings: warningsOf(pattern, { portAt: registry.lastIndexOf(':'), tag, tagAt }) }
+}
+
+/** The rule of a tag that has been checked; `*` and a missing tag both mean any tag or digest. */
+export function parseTagRule(tag: string | undefined): TagRule {
+  if (tag === undefined || tag === '*') return { kind: 'any' }
+  return tag.includes('*') ? { kind: 'glob', matches: compileGlob(tag) } : { kind: 'exact', tag }
+}
+
+interface CutPattern {
+  readonly name: string
+  readonly tag: string | undefined
+  readonly digest: string | undefined
+  readonly tagAt: number
+  readonly digestAt: number
+}
+
+function cut(text: string): CutPattern {
+  const at = text.indexOf('@')
+  const named = at === -1 ? text : text.slice(0, at)
+  const colon = named.indexOf(':', named.lastIndexOf('/') + 1)
+  return {
+    name: colon === -1 ? named : named.slice(0, colon),
+    tag: colon === -1 ? undefined : named.slice(colon + 1),
+    digest: at === -1 ? undefined : text.slice(at + 1),
+    tagAt: colon + 1,
+    digestAt: at + 1,
+  }
+}
+
+function toPart(segment: string): PathPart {
+  if (segment === '**') return { kind: 'any-depth' }
+  return segment.includes('*') ? { kind: 'glob', matches: compileGlob(segment) } : { kind: 'literal', text: segment }
+}
+
+/** Whether an allow entry of this pattern would admit what anybody can publish. */
+export function admitsPublicRegistry(pattern: Pattern): boolean {
+  const isWholeHost = pattern.isPrefix && pattern.parts.every(part => part.kind === 'any-depth')
+  if (!isWholeHost || pattern.digest !== undefined) return false
+  return pattern.isHostWildcard ? PUBLIC_SUFFIXES.test(pattern.host) : PUBLIC_REGISTRIES.has(pattern.host)
+}
+
+interface WrittenPlaces {
+  readonly portAt: number
+  readonly tag: string | undefined
+  readonly tagAt: number
+}
+
+function warningsOf(pattern: Pattern, places: WrittenPlaces): readonly PatternFault[] {
+  const warnings: PatternFault[] = []
+  const port = /:([0-9]+)$/.exec(pattern.host)?.[1]
+  if (port !== undefined && (port.length > 5 || Number(port) > 65535 || Number(port) === 0)) {
+    warnings.push(fault(`has port ${port}, which can never be reached`, places.portAt + 1))
+  }
+  if (pattern.digest !== undefined && places.tag !== undefined) {
+    warnings.push(fault('has a tag beside a digest; the digest alone decides', places.tagAt, 'remove the tag'))
+  }
+  return warnings
+}

@@ -1,0 +1,88 @@
+/** What is wrong, or doubtful, about a policy: where, why, and what to write instead. */
+
+import { editDistance } from './edit-distance.js'
+
+/** 1-based, as editors count. */
+export interface Position {
+  readonly line: number
+  readonly column: number
+}
+
+/** Keys and list indexes from the document's root to a value. */
+export type DocumentPath = readonly (string | number)[]
+
+/** One document of one file, already decoded, with a way to say where its parts stand. */
+export interface PolicySource {
+  readonly file: string
+  readonly value: unknown
+  /**
+   * Where the value at `path` begins, plus `offset` characters into a scalar. For a path that does not exist: the
+   * nearest thing above it that does. A path that ends in a key of an object means the value behind the key.
+   */
+  locate(path: DocumentPath, offset?: number): Position
+  /** Where the key itself stands. */
+  locateKey(path: DocumentPath): Position
+}
+
+/** A place in a policy file. */
+export interface Origin extends Position {
+  readonly file: string
+}
+
+export interface PolicyProblem extends Origin {
+  /** `spec.allow[3]` */
+  readonly path: string
+  readonly message: string
+  readonly hint: string | undefined
+}
+
+/** One line: `file:line:column: path: message (hint)`. */
+export function formatProblem(problem: PolicyProblem): string {
+  const hint = problem.hint === undefined ? '' : ` (${problem.hint})`
+  const path = problem.path === '' ? '' : `${problem.path}: `
+  return `${problem.file}:${problem.line}:${problem.column}: ${path}${problem.message}${hint}`
+}
+
+/** `file:line`, as editors and terminals understand it. */
+export function formatOrigin({ file, line }: Origin): string {
+  return `${file}:${line}`
+}
+
+/** `['spec', 'allow', 3]` as `spec.allow[3]`. */
+export function formatPath(path: DocumentPath): string {
+  let text = ''
+  for (const step of path) {
+    if (typeof step === 'number') text += `[${step}]`
+    else text += text === '' ? step : `.${step}`
+  }
+  return text
+}
+
+/** The known word that a mistyped one was probably meant to be. */
+export function nearestWord(word: string, known: Iterable<string>): string | undefined {
+  let best: { word: string; distance: number } | undefined
+  for (const candidate of known) {
+    const apart = editDistance(candidate.toLowerCase(), word.toLowerCase())
+    if (apart <= Math.max(1, Math.floor(word.length / 3)) && (best === undefined || apart < best.distance)) {
+      best = { word: candidate, distance: apart }
+    }
+  }
+  return best?.word
+}
+
+/** Gathers problems in the order in which they are found, so that an author sees all of them at once. */
+export class ProblemList {
+  readonly problems: PolicyProblem[] = []
+
+  add(source: PolicySource, path: DocumentPath, message: string, hint?: string, offset = 0): void {
+    this.#push(source, source.locate(path, offset), path, message, hint)
+  }
+
+  addAtKey(source: PolicySource, path: DocumentPath, message: string, hint?: string): void {
+    this.#push(source, source.locateKey(path), path, message, hint)
+  }
+
+  #push(source: PolicySource, at: Position, path: DocumentPath, message: string, hint: string | undefined): void {
+    this.problems.push({ file: source.file, ...at, path: formatPath(path), message, hint })
+  }
+}
