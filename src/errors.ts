@@ -10,6 +10,7 @@ export type KnownErrorCode =
   | 'USAGE'
   | 'FILE_UNREADABLE'
   | 'FILE_EXISTS'
+  | 'FILE_UNWRITABLE'
   | 'POLICY_INVALID'
   | 'MANIFEST_INVALID'
   | 'JOURNAL_UNUSABLE'

@@ -29,7 +29,8 @@ export interface RecordedAdmission {
   readonly name: string
   /** On a Pod's CREATE this is the uid of the stored pod. */
   readonly uid: string | undefined
-  readonly topOwner: string | undefined
+  /** The controlling owner. */
+  readonly topOwner: { readonly kind: string; readonly name: string } | undefined
   readonly user: string | undefined
   readonly mode: Mode
   readonly action: Action
@@ -49,8 +50,16 @@ export interface AdmissionJournal {
   /** The records about one pod, oldest first: by uid when the event has one, else by namespace and name. Never throws. */
   findAdmissions(pod: PodIdentity): readonly RecordedAdmission[]
   /**
-   * The span over which a webhook was seen recording, by its records and heartbeats, in milliseconds since the epoch;
-   * undefined when the journal is empty.
+   * The stretches over which a webhook recorded and lost nothing, oldest first; none when the journal is empty or can
+   * no longer be read. Only within them does a missing record prove anything.
    */
-  coverage(): { readonly from: number; readonly to: number } | undefined
+  coverageSpans(): readonly CoverageSpan[]
+  /** The last of those stretches. */
+  coverage(): CoverageSpan | undefined
+}
+
+/** A stretch of time, in milliseconds since the epoch. */
+export interface CoverageSpan {
+  readonly from: number
+  readonly to: number
 }

@@ -37,7 +37,12 @@ export async function* readExecEvents(
   }
 }
 
-function linesOf(part: SourcePart, splitter: LineSplitter, position: Position, stats: StreamStats): readonly SplitLine[] {
+function linesOf(
+  part: SourcePart,
+  splitter: LineSplitter,
+  position: Position,
+  stats: StreamStats,
+): readonly SplitLine[] {
   switch (part.type) {
     case 'begin':
       splitter.reset()
@@ -59,9 +64,7 @@ function readLine(line: SplitLine, position: Position, stats: StreamStats): Exec
     stats.tooLongLines += 1
     return undefined
   }
-  if (line.bytes.length === 0 || line.bytes.toString('latin1').trim() === '') {
-    return undefined
-  }
+  if (isBlank(line.bytes)) return undefined
   stats.lines += 1
   return readEvent(line.bytes, position, stats)
 }
@@ -86,6 +89,11 @@ function readEvent(bytes: Buffer, position: Position, stats: StreamStats): ExecE
       return glued === undefined ? undefined : readEvent(glued, position, stats)
     }
   }
+}
+
+/** Looks no further than the first byte that is no white space. */
+function isBlank(bytes: Buffer): boolean {
+  return !bytes.some(byte => byte !== 0x20 && byte !== 0x09 && byte !== 0x0d)
 }
 
 function countExec(event: ExecEvent, stats: StreamStats): void {

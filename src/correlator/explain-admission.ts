@@ -1,7 +1,7 @@
 /** How an unwanted image got in, as far as decision records can prove it: a pure function over evidence. */
 
 import { escapeForeign, type Verdict } from '../policy/index.js'
-import type { RecordedAdmission } from './admission-journal.js'
+import type { CoverageSpan, RecordedAdmission } from './admission-journal.js'
 import type { GoverningAdmission } from './governing-admission.js'
 import type { Certainty } from './image-use.js'
 
@@ -50,7 +50,7 @@ export interface AdmissionEvidence {
   readonly journal:
     | { readonly status: 'absent' }
     | { readonly status: 'empty' }
-    | { readonly status: 'recording'; readonly from: number; readonly to: number }
+    | { readonly status: 'recording'; readonly spans: readonly CoverageSpan[] }
   /** When the container started, in milliseconds since the epoch. */
   readonly startedAt: number | undefined
 }
@@ -157,22 +157,41 @@ function unchangedPolicy(governing: GoverningAdmission): AdmissionExplanation {
 
 function withoutRecord(evidence: AdmissionEvidence): AdmissionExplanation {
   const { journal, startedAt } = evidence
-  if (journal.status === 'absent') return nothingKnown('no journal of admissions was given', [], 'give the journal of the webhook with --journal')
-  if (journal.status === 'empty') return nothingKnown('the journal of admissions is empty', [], 'run the webhook with the same --journal')
-  const seen: ExplanationEvidence[] = [
-    { source: 'journal', field: 'coverage', value: `${iso(journal.from)}/${iso(journal.to)}`, seen: undefined },
-  ]
-  if (startedAt === undefined) return nothingKnown('no record names the container, and when it started is not known', seen, AUDIT_REMEDY)
-  seen.push({ source: 'event', field: 'container.start_time', value: iso(startedAt), seen: undefined })
-  if (startedAt < journal.from || startedAt > journal.to) {
-    return nothingKnown('no webhook was recording when the container started', seen, AUDIT_REMEDY)
+  switch (journal.status) {
+    case 'absent':
+      return nothingKnown('no journal of admissions was given', [], 'give the journal of the webhook with --journal')
+    case 'empty':
+      return nothingKnown(
+        'the journal of admissions holds nothing',
+        [],
+        'give the journal that the webhook writes with --journal',
+      )
+    case 'recording':
+      return startedAt === undefined
+        ? nothingKnown('no record names the container, and when it started is not known', [], AUDIT_REMEDY)
+        : missingRecord(journal.spans, startedAt)
   }
+}
+
+function missingRecord(spans: readonly CoverageSpan[], startedAt: number): AdmissionExplanation {
+  const started: ExplanationEvidence = {
+    source: 'event',
+    field: 'container.start_time',
+    value: iso(startedAt),
+    seen: undefined,
+  }
+  const span = spans.find(({ from, to }) => from <= startedAt && startedAt <= to)
+  if (span === undefined) {
+    return nothingKnown('no webhook was recording when the container started', [started], AUDIT_REMEDY)
+  }
+  const coverage = `${iso(span.from)}/${iso(span.to)}`
   return {
     code: 'unexplained',
-    // Not proved: a namespace that the webhook is not called for leaves no record either.
+    // Not proved: a namespace that the webhook is not called for leaves no record either, and a container that was
+    // restarted may be in a pod that is older than the webhook.
     certainty: 'likely',
     summary: `a webhook was recording when the container started at ${iso(startedAt)}, and no record names it`,
-    evidence: seen,
+    evidence: [{ source: 'journal', field: 'coverage', value: coverage, seen: undefined }, started],
     remedy: "check the webhook's namespaceSelector and failurePolicy, and who may create pods past it",
   }
 }

@@ -30,6 +30,11 @@ export interface ImageUse {
 /** Docker's runtime puts a scheme in front of the image id. */
 const IMAGE_ID_SCHEME = /^docker(?:-pullable)?:\/\//
 
+/** What containerd calls an image that was imported without a name: it does not say where it came from. */
+const IMPORTED_NAME = /(?:^|\/)import-\d{4}-\d{2}-\d{2}(?:[@:]|$)/
+const STATUS_REMARK =
+  'judged by the name in the container status, which may be another name of an admitted image: no decision record names this container'
+
 /** Judge a container's image at a time; undefined when the event names none. */
 export function judgeImageUse(
   policy: CompiledPolicy,
@@ -42,7 +47,9 @@ export function judgeImageUse(
   const context = { namespace: { name: pod.namespace, labels: undefined }, now }
   const judge = (written: string): Verdict => evaluate(policy, written, context)
   const use =
-    governing === undefined ? judgeStatus(container, judge) : judgeSpec(policy, governing, judge(governing.image.written))
+    governing === undefined
+      ? judgeStatus(container, judge)
+      : judgeSpec(policy, governing, judge(governing.image.written))
   if (use === undefined || !policy.needsNamespaceLabels || use.verdict.outcome !== 'denied') return use
   const remark = 'the labels of the namespace are not known here, so the strictest rules that could apply were used'
   return {
@@ -55,7 +62,8 @@ export function judgeImageUse(
 function judgeSpec(policy: CompiledPolicy, governing: GoverningAdmission, verdict: Verdict): ImageUse | undefined {
   const { record, image } = governing
   // The webhook knew the namespace's labels; under the same policy its word stands.
-  const isVouchedFor = image.outcome === 'allowed' && record.policy === policy.name && record.revision === policy.revision
+  const isVouchedFor =
+    image.outcome === 'allowed' && record.policy === policy.name && record.revision === policy.revision
   if (verdict.outcome === 'denied' && isVouchedFor) return undefined
   return { image: image.written, witness: 'admission-record', verdict, certainty: 'proved', remarks: [] }
 }
@@ -64,30 +72,31 @@ function judgeStatus(container: EventContainer, judge: (written: string) => Verd
   const { imageName } = container
   if (imageName === undefined) return undefined
   const verdict = judge(imageName)
+  if (IMPORTED_NAME.test(imageName)) return judgeImageId(container, judge) ?? contentOnly(imageName, verdict)
   if (verdict.reason !== 'image-unreadable') {
     const certainty = verdict.reason === 'digest-required' ? 'unknown' : 'likely'
     const remarks =
       certainty === 'unknown' ? ['the container status never shows whether the spec has a digest'] : [STATUS_REMARK]
     return { image: imageName, witness: 'container-status', verdict, certainty, remarks }
   }
-  return judgeImageId(container, judge) ?? unreadable(imageName, verdict)
+  return judgeImageId(container, judge) ?? contentOnly(imageName, verdict)
 }
-
-const STATUS_REMARK =
-  'judged by the name in the container status, which may be another name of an admitted image: no decision record names this container'
 
 /** `repository@sha256:…`: where the content came from, though not under which tag. */
 function judgeImageId(container: EventContainer, judge: (written: string) => Verdict): ImageUse | undefined {
   const image = container.imageId?.replace(IMAGE_ID_SCHEME, '')
-  const verdict = image === undefined ? undefined : judge(image)
-  if (image === undefined || verdict === undefined || verdict.reason === 'image-unreadable') return undefined
+  if (image === undefined || IMPORTED_NAME.test(image)) return undefined
+  const verdict = judge(image)
+  if (verdict.reason === 'image-unreadable') return undefined
   const remarks = ['the container status names no image, so the repository of the image id was judged instead']
   // An entry that pins a tag accepts no digest: whether this is the tag that it means cannot be seen.
   const certainty = verdict.reason === 'digest-not-covered' ? 'unknown' : 'likely'
   return { image, witness: 'image-id', verdict, certainty, remarks }
 }
 
-function unreadable(image: string, verdict: Verdict): ImageUse {
-  const remarks = ['the runtime knows this image by its content alone (imported, or its name was moved): no proof by itself']
+function contentOnly(image: string, verdict: Verdict): ImageUse {
+  const remarks = [
+    'the runtime knows this image by its content alone (imported, or its name was moved): no proof by itself',
+  ]
   return { image, witness: 'container-status', verdict, certainty: 'unknown', remarks }
 }

@@ -62,9 +62,14 @@ function createCompilation(): Compilation {
 function throwIfAny(errors: ProblemList): void {
   const { problems } = errors
   if (problems.length === 0) return
-  const lines = problems.slice(0, MAX_SHOWN_PROBLEMS).map(formatProblem)
+  const lines = problems.toSorted(byPlace).slice(0, MAX_SHOWN_PROBLEMS).map(formatProblem)
   const rest = problems.length - lines.length
   throw new KnownError('POLICY_INVALID', [...lines, ...(rest > 0 ? [`and ${rest} more problems`] : [])].join('\n'))
+}
+
+function byPlace(left: PolicyProblem, right: PolicyProblem): number {
+  if (left.file !== right.file) return left.file < right.file ? -1 : 1
+  return left.line - right.line || left.column - right.column
 }
 
 function compileDocuments(

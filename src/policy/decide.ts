@@ -103,6 +103,7 @@ function placeholder(image: WorkloadImage): Verdict {
     outcome: 'allowed',
     reason: 'image-placeholder',
     entry: undefined,
+    origin: undefined,
     detail: undefined,
     closest: undefined,
     suggestion: undefined,

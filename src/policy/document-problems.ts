@@ -1,7 +1,7 @@
 /** From the schema library's issues to sentences that an author can act on, each at its place in the file. */
 
 import type { z } from 'zod'
-import { type PolicyDocument, policyDocumentSchema, policyJsonSchema } from './policy-document.js'
+import { API_VERSION, KIND, type PolicyDocument, policyDocumentSchema, policyJsonSchema } from './policy-document.js'
 import type { DocumentPath, PolicySource, ProblemList } from './policy-problem.js'
 import { nearestWord } from './policy-problem.js'
 
@@ -11,6 +11,11 @@ type Issue = z.core.$ZodIssue
 export function readDocument(source: PolicySource, problems: ProblemList): PolicyDocument | undefined {
   const result = policyDocumentSchema.safeParse(source.value)
   if (result.success) return result.data
+  const { value } = source
+  if (!isRecord(value) || value['apiVersion'] !== API_VERSION || value['kind'] !== KIND) {
+    problems.add(source, [], 'is no ImagePolicy', `write "apiVersion: ${API_VERSION}" and "kind: ${KIND}"`)
+    return undefined
+  }
   for (const issue of result.error.issues) addIssue(source, problems, issue, [])
   return undefined
 }
@@ -45,7 +50,12 @@ function addUnion(source: PolicySource, problems: ProblemList, issue: Issue, pat
 
 function addUnknownKey(source: PolicySource, problems: ProblemList, path: DocumentPath, key: string): void {
   const meant = nearestWord(key, knownKeys())
-  problems.addAtKey(source, path, 'unknown key', meant === undefined ? undefined : `did you mean "${meant}"?`)
+  problems.addAtKey(
+    source,
+    path,
+    'unknown key',
+    meant === undefined || meant === key ? undefined : `did you mean "${meant}"?`,
+  )
 }
 
 function sentenceOf(issue: Issue, value: unknown): string {

@@ -12,6 +12,7 @@ import { formatImageReference, type ImageReference, parseImageReference } from '
 import type { NamespaceRules, NamespaceScope } from './namespace-rules.js'
 import type { TagRule } from './pattern.js'
 import { isLive, type MirrorEntry, type PolicyEntry } from './policy-entry.js'
+import type { Origin } from './policy-problem.js'
 import type { Outcome, Reason, Verdict } from './verdict.js'
 
 export interface EvaluationContext {
@@ -38,15 +39,29 @@ export function evaluate(policy: CompiledPolicy, written: string, context: Evalu
 }
 
 /** The parts of a verdict that say nothing unless they are filled in. */
-const BLANK = { entry: undefined, detail: undefined, closest: undefined, suggestion: undefined } as const
+const BLANK = {
+  entry: undefined,
+  origin: undefined,
+  detail: undefined,
+  closest: undefined,
+  suggestion: undefined,
+} as const
 
 interface Judgement {
   readonly outcome: Outcome
   readonly reason: Reason
   readonly entry: string | undefined
   readonly detail: string | undefined
+  readonly origin: Origin | undefined
   /** The deny entry, for the fix that it may offer. */
   readonly denial?: PolicyEntry
+}
+
+/** A verdict that no entry brought about. */
+const BY_NOTHING = { entry: undefined, detail: undefined, origin: undefined } as const
+
+function byEntry({ pattern, reason, at }: PolicyEntry): Pick<Judgement, 'entry' | 'detail' | 'origin'> {
+  return { entry: pattern.text, detail: reason, origin: at }
 }
 
 function judge(
@@ -58,36 +73,37 @@ function judge(
 ): Judgement {
   const denial = findFirst(rules.deny, reference, segments, 'deny')
   if (denial !== undefined) {
-    return { outcome: 'denied', reason: 'deny-entry', entry: denial.pattern.text, detail: denial.reason, denial }
+    return { outcome: 'denied', reason: 'deny-entry', ...byEntry(denial), denial }
   }
   const excepted = findEntry(policy.exceptionIndex, reference, segments, 'allow', ({ exception }) =>
     isLive(exception, namespace.name, now),
   )
   if (excepted !== undefined) {
-    return { outcome: 'excepted', reason: 'exception', entry: excepted.exception.id, detail: excepted.exception.reason }
+    const { id, reason, at } = excepted.exception
+    return { outcome: 'excepted', reason: 'exception', entry: id, detail: reason, origin: at }
   }
   const allowed = findFirst(rules.allow, reference, segments, 'allow')
   return allowed === undefined ? notAllowed(rules, reference, segments) : afterAllow(rules, reference, allowed)
 }
 
 function notAllowed(rules: NamespaceRules, reference: ImageReference, segments: readonly string[]): Judgement {
-  // An entry with a tag that would accept the tag, if only the digest were not there: a case of its own, with its own remedy.
+  // An entry that accepts the tag, if only the digest were not there: a case of its own, with its own remedy.
   const byTag = reference.digest === undefined ? undefined : findFirst(rules.allow, reference, segments, 'deny')
-  if (byTag === undefined) return { outcome: 'denied', reason: 'not-allowed', entry: undefined, detail: undefined }
-  return { outcome: 'denied', reason: 'digest-not-covered', entry: byTag.pattern.text, detail: undefined }
+  if (byTag === undefined) return { outcome: 'denied', reason: 'not-allowed', ...BY_NOTHING }
+  return { outcome: 'denied', reason: 'digest-not-covered', ...byEntry(byTag) }
 }
 
 function afterAllow(rules: NamespaceRules, reference: ImageReference, allowed: PolicyEntry): Judgement {
   if (reference.digest === undefined) {
     const denied = rules.deniedTags.find(({ rule }) => matchesTag(rule, reference.tag ?? ''))
     if (denied !== undefined) {
-      return { outcome: 'denied', reason: 'tag-denied', entry: `tags.deny ${denied.text}`, detail: undefined }
+      return { outcome: 'denied', reason: 'tag-denied', ...BY_NOTHING, entry: `tags.deny ${denied.text}` }
     }
     if (rules.requireDigest) {
-      return { outcome: 'denied', reason: 'digest-required', entry: 'digest.require', detail: undefined }
+      return { outcome: 'denied', reason: 'digest-required', ...BY_NOTHING, entry: 'digest.require' }
     }
   }
-  return { outcome: 'allowed', reason: 'allow-entry', entry: allowed.pattern.text, detail: allowed.reason }
+  return { outcome: 'allowed', reason: 'allow-entry', ...byEntry(allowed) }
 }
 
 function matchesTag(rule: TagRule, tag: string): boolean {

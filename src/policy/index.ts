@@ -23,6 +23,16 @@ export {
   type PolicySource,
   type Position,
 } from './policy-problem.js'
+export {
+  type Confidence,
+  compileToolCatalogue,
+  matchName,
+  matchTool,
+  type NameMatch,
+  type ToolCatalogue,
+  type ToolMatch,
+} from './tool-catalogue.js'
+export { parseToolCatalogue, type ToolCatalogueDocument } from './tool-catalogue-document.js'
 export { type ClosestEntry, MODES, type Mode, type Outcome, type Reason, type Verdict } from './verdict.js'
 export { toVerdictJson, type VerdictJson } from './verdict-json.js'
 export {

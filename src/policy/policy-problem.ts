@@ -16,8 +16,8 @@ export interface PolicySource {
   readonly file: string
   readonly value: unknown
   /**
-   * Where the value at `path` begins, plus `offset` characters into a scalar. For a path that does not exist: the
-   * nearest thing above it that does. A path that ends in a key of an object means the value behind the key.
+   * Where the value at `path` begins or, with an offset, that character of its text (behind the quotes, if any). For a
+   * path that does not exist: the nearest thing above it that does.
    */
   locate(path: DocumentPath, offset?: number): Position
   /** Where the key itself stands. */
@@ -74,7 +74,7 @@ export function nearestWord(word: string, known: Iterable<string>): string | und
 export class ProblemList {
   readonly problems: PolicyProblem[] = []
 
-  add(source: PolicySource, path: DocumentPath, message: string, hint?: string, offset = 0): void {
+  add(source: PolicySource, path: DocumentPath, message: string, hint?: string, offset?: number): void {
     this.#push(source, source.locate(path, offset), path, message, hint)
   }
 

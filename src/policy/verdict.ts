@@ -1,6 +1,7 @@
 /** The words of a judgement: mode, outcome, reason, verdict. */
 
 import type { ImageReference } from './image-reference.js'
+import type { Origin } from './policy-problem.js'
 
 /** As in Pod Security Admission: refuse, admit with a warning, or only record. */
 export type Mode = 'enforce' | 'warn' | 'audit'
@@ -41,6 +42,8 @@ export interface Verdict {
   readonly reason: Reason
   /** What decided: the pattern as the policy writes it, the exception's id, or the rule's name; undefined for `not-allowed`. */
   readonly entry: string | undefined
+  /** Where the deciding entry or exception stands in the policy's files; undefined for rules and for no entry. */
+  readonly origin: Origin | undefined
   /** Half a sentence for `image-unreadable` (why) and `deny-entry` (the entry's own reason). */
   readonly detail: string | undefined
   /** The allow entry that comes nearest to a denied image. */

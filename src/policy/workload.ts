@@ -59,8 +59,6 @@ export function parseWorkload(object: unknown, kind: string): ParsedWorkload {
     if (!isRecord(value)) return unreadable(kind, `${fieldName(path.slice(0, depth))} is no object`)
     value = Object.hasOwn(value, key) ? value[key] : undefined
   }
-  // A ReplicationController may lack its template: then it makes no pods.
-  if (value === undefined && kind === 'ReplicationController' && !hasTemplate(object)) return workload(kind, [])
   if (!isRecord(value)) return unreadable(kind, `${fieldName(path)} is no object`)
   return parsePodSpec(value, kind, path.join('.'))
 }
@@ -132,11 +130,6 @@ function workload(kind: string, images: readonly WorkloadImage[]): ParsedWorkloa
 
 function unreadable(kind: string, problem: string): ParsedWorkload {
   return { status: 'unreadable', kind, problem }
-}
-
-function hasTemplate(object: unknown): boolean {
-  const spec = isRecord(object) ? object['spec'] : undefined
-  return isRecord(spec) && spec['template'] !== undefined && spec['template'] !== null
 }
 
 function fieldName(path: readonly string[]): string {

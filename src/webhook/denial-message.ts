@@ -3,7 +3,7 @@
 import type { CompiledPolicy, Decision } from '../policy/index.js'
 import { escapeForeign } from '../policy/index.js'
 import type { DecisionSubject, Detail, ViolationGroup } from './violation-text.js'
-import { describeGroup, describeSubject, groupByImage } from './violation-text.js'
+import { describeGroup, describeName, describeSubject, groupByImage } from './violation-text.js'
 
 /** An event's message is cut at 1,024 characters (DESIGN §3), counted in bytes here. */
 const EVENT_BYTES = 1024
@@ -14,7 +14,7 @@ export const MAX_DENIAL_BYTES = EVENT_BYTES - EVENT_PREFIX_BYTES
 
 const MAX_ALLOWED_BYTES = 200
 const MAX_HELP_BYTES = 200
-const MAX_NAME_RUNES = 64
+const MAX_NAME_LENGTH = 64
 const MAX_PROBLEM_RUNES = 160
 /** A line takes 25 bytes at least: more never fit, and an object may hold 100,000 images. */
 const MAX_LINES = 36
@@ -40,8 +40,8 @@ export function describeDenial(decision: Decision, subject: DecisionSubject, pol
 
 function describeHead(decision: Decision, subject: DecisionSubject, policy: CompiledPolicy): string {
   const { violations, judged, unreadable } = decision
-  const origin = `(policy ${escapeForeign(policy.name, MAX_NAME_RUNES)}, rev ${escapeForeign(policy.revision, 16)})`
-  const object = describeSubject(subject, MAX_NAME_RUNES)
+  const origin = `(policy ${describeName(policy.name, MAX_NAME_LENGTH)}, rev ${escapeForeign(policy.revision, 16)})`
+  const object = describeSubject(subject, MAX_NAME_LENGTH)
   if (unreadable !== undefined) {
     return `${object} cannot be judged: ${escapeForeign(unreadable, MAX_PROBLEM_RUNES)} ${origin}`
   }
@@ -53,12 +53,12 @@ function describeHead(decision: Decision, subject: DecisionSubject, policy: Comp
 /** `Allowed in team-a: registry.corp.example/*, gcr.io/distroless/* (+3 more)`: as many as fit, at least one. */
 function describeAllowed({ namespace }: DecisionSubject, policy: CompiledPolicy): string {
   const patterns = policy.allowedIn(namespace)
-  const place = escapeForeign(namespace.name, MAX_NAME_RUNES) || 'this namespace'
+  const place = describeName(namespace.name, MAX_NAME_LENGTH) || 'this namespace'
   if (patterns.length === 0) return `Nothing is allowed in ${place}`
   let line = `Allowed in ${place}: `
   let shown = 0
   for (const pattern of patterns) {
-    const next = `${shown === 0 ? '' : ', '}${escapeForeign(pattern, MAX_NAME_RUNES)}`
+    const next = `${shown === 0 ? '' : ', '}${escapeForeign(pattern, MAX_NAME_LENGTH)}`
     if (shown > 0 && bytes(line) + bytes(next) > MAX_ALLOWED_BYTES) break
     line += next
     shown += 1
@@ -67,10 +67,10 @@ function describeAllowed({ namespace }: DecisionSubject, policy: CompiledPolicy)
 }
 
 function describeNextStep({ namespace, name }: DecisionSubject, policy: CompiledPolicy): string {
-  const isNamed = SHELL_SAFE.test(name) && name.length <= MAX_NAME_RUNES
+  const isNamed = SHELL_SAFE.test(name) && name.length <= MAX_NAME_LENGTH
   const file = isNamed ? `${name}.yaml` : 'FILE'
   const scope =
-    SHELL_SAFE.test(namespace.name) && namespace.name.length <= MAX_NAME_RUNES ? ` -n ${namespace.name}` : ''
+    SHELL_SAFE.test(namespace.name) && namespace.name.length <= MAX_NAME_LENGTH ? ` -n ${namespace.name}` : ''
   const check = `Check first: sallyport check -f ${file}${scope}`
   // A link that was cut leads nowhere: whole or not at all.
   const help = policy.help === undefined ? '' : escapeForeign(policy.help)

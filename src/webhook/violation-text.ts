@@ -7,7 +7,8 @@ import { escapeForeign, formatImageReference } from '../policy/index.js'
 const MAX_NAMED_PLACES = 3
 /** A container name is a DNS label of at most 63 characters; a longer one is forged. */
 const MAX_NAME_RUNES = 63
-const MAX_KIND_RUNES = 32
+const MAX_KIND_LENGTH = 32
+const ASCII = /^[\x20-\x7e]*$/
 /** Patterns and reasons are the operator's own words, in an operator's own length. */
 const MAX_WORDS_RUNES = 120
 const SINGULAR: Readonly<Record<ImageList, string>> = {
@@ -99,9 +100,14 @@ export function describeReason(verdict: Verdict): string {
 }
 
 /** `Deployment team-a/web` */
-export function describeSubject({ kind, namespace, name }: DecisionSubject, maxNameRunes: number): string {
-  const place = namespace.name === '' ? '' : `${escapeForeign(namespace.name, maxNameRunes)}/`
-  return `${escapeForeign(kind, MAX_KIND_RUNES)} ${place}${escapeForeign(name, maxNameRunes)}`
+export function describeSubject({ kind, namespace, name }: DecisionSubject, maxNameLength: number): string {
+  const place = namespace.name === '' ? '' : `${describeName(namespace.name, maxNameLength)}/`
+  return `${describeName(kind, MAX_KIND_LENGTH)} ${place}${describeName(name, maxNameLength)}`
+}
+
+/** A name in at most so many bytes: Kubernetes' names are ASCII, and a forged one takes four bytes a character. */
+export function describeName(name: string, maxLength: number): string {
+  return escapeForeign(name, ASCII.test(name) ? maxLength : maxLength / 4)
 }
 
 /** `containers[0]` of `spec.template.spec.containers[0].image`. */

@@ -3,7 +3,7 @@
 import type { CompiledPolicy, Decision, JudgedImage } from '../policy/index.js'
 import { escapeForeign } from '../policy/index.js'
 import type { DecisionSubject, ViolationGroup } from './violation-text.js'
-import { describeGroup, describeSubject, groupByImage } from './violation-text.js'
+import { describeGroup, describeName, describeSubject, groupByImage } from './violation-text.js'
 
 /** Once all warnings together exceed 4,096 runes, the API server cuts each to this many (KUBERNETES.md). */
 export const MAX_WARNING_RUNES = 256
@@ -11,7 +11,7 @@ export const MAX_WARNING_RUNES = 256
 const MAX_LISTED = 9
 const MAX_IMAGE_RUNES = 120
 /** Of the namespace and of the name: a warning needs its room for the image. */
-const MAX_SUBJECT_RUNES = 40
+const MAX_SUBJECT_LENGTH = 40
 const CARRIED = 'this update does not change it, so it is admitted'
 const WAIVED = 'it is a static pod that already runs, so it is admitted and recorded'
 
@@ -26,8 +26,8 @@ export function describeWarnings(
   policy: CompiledPolicy,
 ): readonly string[] {
   if (decision.action !== 'admit' && decision.action !== 'warn') return []
-  const origin = `(policy ${escapeForeign(policy.name, 32)}, rev ${escapeForeign(policy.revision, 16)})`
-  const about = describeSubject(subject, MAX_SUBJECT_RUNES)
+  const origin = `(policy ${describeName(policy.name, 32)}, rev ${escapeForeign(policy.revision, 16)})`
+  const about = describeSubject(subject, MAX_SUBJECT_LENGTH)
   const matters = mattersOf(decision)
   const lines = matters.slice(0, MAX_LISTED).map(matter => cutToWords(`${about}: ${describeMatter(matter)} ${origin}`))
   const rest = matters.length - lines.length

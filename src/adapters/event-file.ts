@@ -1,0 +1,135 @@
+/** Finished event files and standard input as an event source: plain or gzipped, whatever their names say. */
+
+import { createReadStream } from 'node:fs'
+import { open, stat } from 'node:fs/promises'
+import { pipeline } from 'node:stream/promises'
+import { createGunzip } from 'node:zlib'
+import type { EventSource, SourcePart } from '../correlator/event-source.js'
+import { KnownError } from '../errors.js'
+import { escapeForeign } from '../policy/index.js'
+import { reasonOf, unreadable } from './text-file.js'
+
+/** What stands for standard input on a command line. */
+export const STDIN_PATH = '-'
+
+const STDIN_NAME = 'standard input'
+const READ_BYTES = 256 * 1024
+const GZIP_MAGIC = Buffer.from([0x1f, 0x8b])
+
+export interface EventFileOptions {
+  readonly stdin: NodeJS.ReadableStream
+  /** Stops reading; the source then stops without its `end`. */
+  readonly signal: AbortSignal
+  /** Called after each read, with the bytes as they are stored. */
+  readonly onRead?: (bytes: number) => void
+}
+
+/**
+ * The stored bytes of all files together, or undefined when standard input is among them.
+ *
+ * @throws KnownError FILE_UNREADABLE for the first path that is missing, unreadable or a directory: before any is read.
+ */
+export async function measureEventFiles(paths: readonly string[]): Promise<number | undefined> {
+  let total = 0
+  for (const path of paths.filter(each => each !== STDIN_PATH)) {
+    try {
+      const stats = await stat(path)
+      if (stats.isDirectory()) throw unreadable(path, 'it is a directory; name the files in it')
+      // A named pipe must not be opened twice.
+      if (stats.isFile()) await (await open(path, 'r')).close()
+      total += stats.size
+    } catch (cause) {
+      throw cause instanceof KnownError ? cause : unreadable(path, reasonOf(cause), cause)
+    }
+  }
+  return paths.includes(STDIN_PATH) ? undefined : total
+}
+
+/**
+ * Read files to their ends, one after the other; `-` is standard input.
+ *
+ * @throws KnownError FILE_UNREADABLE for a file that cannot be read, or whose gzip data is damaged.
+ */
+export async function* readEventFiles(paths: readonly string[], options: EventFileOptions): EventSource {
+  for (const path of paths) {
+    const isStdin = path === STDIN_PATH
+    yield { type: 'begin', name: isStdin ? STDIN_NAME : path }
+    yield* isStdin ? readStdin(options) : readFile(path, options)
+    if (options.signal.aborted) return
+    yield { type: 'end' }
+  }
+}
+
+async function* readFile(path: string, { signal, onRead }: EventFileOptions): AsyncGenerator<SourcePart> {
+  const stream = createReadStream(path, { highWaterMark: READ_BYTES, signal })
+  yield* readStream(stream, path, signal, onRead)
+}
+
+async function* readStdin({ stdin, signal, onRead }: EventFileOptions): AsyncGenerator<SourcePart> {
+  const stop = (): void => {
+    if ('destroy' in stdin && typeof stdin.destroy === 'function') stdin.destroy()
+  }
+  if (signal.aborted) return
+  signal.addEventListener('abort', stop, { once: true })
+  try {
+    yield* readStream(stdin, STDIN_NAME, signal, onRead)
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
+}
+
+async function* readStream(
+  stream: NodeJS.ReadableStream,
+  name: string,
+  signal: AbortSignal,
+  onRead: EventFileOptions['onRead'],
+): AsyncGenerator<SourcePart> {
+  try {
+    for await (const bytes of decompress(counted(stream, onRead))) yield { type: 'bytes', bytes }
+  } catch (cause) {
+    if (signal.aborted) return
+    throw isZlibError(cause)
+      ? new KnownError('FILE_UNREADABLE', `cannot read ${escapeForeign(name, 300)}: its gzip data is damaged`, {
+          cause,
+        })
+      : unreadable(name, reasonOf(cause), cause)
+  }
+}
+
+async function* counted(stream: NodeJS.ReadableStream, onRead: EventFileOptions['onRead']): AsyncGenerator<Buffer> {
+  for await (const chunk of stream) {
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
+    onRead?.(bytes.length)
+    yield bytes
+  }
+}
+
+/** Gzip is told by its first two bytes: rotated files are renamed, and standard input has no name. */
+async function* decompress(chunks: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
+  let head = Buffer.alloc(0)
+  while (head.length < GZIP_MAGIC.length) {
+    const next = await chunks.next()
+    if (next.done === true) break
+    head = Buffer.concat([head, next.value])
+  }
+  const whole = prepend(head, chunks)
+  if (head.subarray(0, GZIP_MAGIC.length).equals(GZIP_MAGIC)) yield* gunzip(whole)
+  else yield* whole
+}
+
+async function* prepend(head: Buffer, rest: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
+  if (head.length > 0) yield head
+  yield* rest
+}
+
+async function* gunzip(chunks: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
+  const stream = createGunzip({ chunkSize: READ_BYTES })
+  const feeding = pipeline(chunks, stream)
+  // Whatever goes wrong reaches the reader through the stream itself.
+  feeding.catch(() => {})
+  for await (const bytes of stream) yield bytes
+}
+
+function isZlibError(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && typeof cause.code === 'string' && cause.code.startsWith('Z_')
+}

@@ -1,0 +1,54 @@
+/** Where findings go: standard output or a file, one JSON object a line. */
+
+import { once } from 'node:events'
+import { createWriteStream } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { finished } from 'node:stream/promises'
+import type { Finding } from '../correlator/finding.js'
+import { jsonLine } from '../correlator/json-line.js'
+import { KnownError } from '../errors.js'
+import { reasonOf } from './text-file.js'
+
+export interface FindingSink {
+  /** Waits while the reader is slow. What a reader that has gone would have read is dropped. */
+  write(finding: Finding): Promise<void>
+  /** After everything was written. */
+  close(): Promise<void>
+}
+
+/**
+ * @param spec `stdout`, or `file:PATH` (appended to, readable by the owner alone).
+ * @throws KnownError USAGE for another spec, FILE_UNREADABLE for a file that cannot be written.
+ */
+export async function openFindingSink(spec: string, stdout: NodeJS.WritableStream): Promise<FindingSink> {
+  if (spec === 'stdout') return { write: async finding => writeText(stdout, jsonLine(finding)), close: async () => {} }
+  const path = spec.startsWith('file:') ? spec.slice('file:'.length) : ''
+  if (path === '') throw new KnownError('USAGE', '--sink takes stdout or file:PATH')
+  try {
+    const handle = await open(path, 'a', 0o600)
+    const stream = createWriteStream(path, { fd: handle, flags: 'a' })
+    return {
+      write: async finding => writeText(stream, jsonLine(finding)),
+      async close() {
+        stream.end()
+        await finished(stream)
+      },
+    }
+  } catch (cause) {
+    throw new KnownError('FILE_UNREADABLE', `cannot write ${path}: ${reasonOf(cause)}`, { cause })
+  }
+}
+
+/** Write, and wait while the other side is slow; returns at once when it has gone. */
+export async function writeText(stream: NodeJS.WritableStream, text: string): Promise<void> {
+  if (!stream.writable || stream.write(text)) return
+  const settled = new AbortController()
+  const { signal } = settled
+  try {
+    await Promise.race([once(stream, 'drain', { signal }), once(stream, 'close', { signal })])
+  } catch {
+    // An error of the stream (EPIPE): whoever owns the stream deals with it; here there is nobody left to write for.
+  } finally {
+    settled.abort()
+  }
+}

@@ -1,0 +1,198 @@
+/** Which offensive tool a program's name stands for, under the policy's profile, additions and removals. */
+
+import { KnownError } from '../errors.js'
+import type { RuntimeTools } from './compiled-policy.js'
+import { compileGlob, type GlobMatcher } from './glob.js'
+import { nearestWord } from './policy-problem.js'
+import {
+  type CatalogueTool,
+  problemOfToolPattern,
+  TOOL_PROFILES,
+  type ToolCatalogueDocument,
+} from './tool-catalogue-document.js'
+import { basename, MAX_NAME_LENGTH, type NameVariant, nameVariants, plainName } from './tool-name.js'
+
+/** Programs whose answer is kept. A cluster runs some hundreds of different ones; a hostile pod can make up more. */
+const MEMO_SIZE = 4_096
+/** Longer paths are judged anew each time, so that the memo's memory is bounded. */
+const MEMO_PATH_LENGTH = 512
+
+export type Confidence = 'high' | 'medium' | 'low'
+
+/** What a bare name says. The evidence is complete: `steps` lead from the name as it came to `matchedName`. */
+export interface NameMatch {
+  readonly tool: string
+  readonly category: string
+  /** ATT&CK technique ids; may be empty. */
+  readonly attack: readonly string[]
+  /** Administrators run it as well. */
+  readonly dualUse: boolean
+  /** The name says little alone; wants a second signal. */
+  readonly isWeak: boolean
+  /** As the catalogue or the policy writes it. */
+  readonly pattern: string
+  /** The form of the name that met the pattern. */
+  readonly matchedName: string
+  /** `lower-case`, `extension .sh`, `version -7.94`, `architecture 64`, `deleted`, `invisible characters`. */
+  readonly steps: readonly string[]
+  /**
+   * `low`: a weak name. `medium`: completed by a wildcard, or made to look like another by invisible characters, or a
+   * tool that only the strict profile lists. `high`: the rest. The arguments may change it later.
+   */
+  readonly confidence: Confidence
+}
+
+export interface ToolMatch extends NameMatch {
+  /** Which part of the process gave it away; unwrapped shells and interpreters will add more words. */
+  readonly matchedOn: 'binary.basename'
+}
+
+/** Made by `compileToolCatalogue`, read by `matchTool` and `matchName`; its parts are of no use to others. */
+export interface ToolCatalogue {
+  readonly exact: ReadonlyMap<string, ToolName>
+  readonly globs: readonly ToolGlob[]
+  /** Answers by path; a memory of a pure function, so that nothing can be seen of it but the time. */
+  readonly memo: Map<string, ToolMatch | undefined>
+}
+
+interface ToolName {
+  readonly tool: CatalogueTool
+  readonly pattern: string
+  readonly isWeak: boolean
+}
+
+interface ToolGlob extends ToolName {
+  readonly matches: GlobMatcher
+}
+
+/**
+ * The catalogue as one policy sees it. `remove` takes tools out of the catalogue, then `add` puts the policy's own in:
+ * so a tool that is removed and added again is replaced. An added tool counts in every profile, and its pattern wins
+ * over the catalogue's.
+ *
+ * @throws KnownError POLICY_INVALID: an unknown name to remove, an added tool whose name is taken, a bad pattern.
+ */
+export function compileToolCatalogue(document: ToolCatalogueDocument, runtime: RuntimeTools): ToolCatalogue {
+  const removed = new Set(runtime.remove)
+  checkRemoved(document, removed)
+  const kept = document.tools.filter(tool => !removed.has(tool.name))
+  const exact = new Map<string, ToolName>()
+  const globs: ToolGlob[] = []
+  for (const tool of addedTools(runtime, kept)) {
+    for (const pattern of tool.patterns) addPattern({ tool, pattern, isWeak: false }, exact, globs)
+  }
+  const level = TOOL_PROFILES.indexOf(runtime.profile)
+  for (const tool of kept) {
+    for (const pattern of tool.patterns) {
+      if (levelOf(tool, pattern) > level || exact.has(pattern)) continue
+      addPattern({ tool, pattern, isWeak: tool.weak.includes(pattern) }, exact, globs)
+    }
+  }
+  return { exact, globs, memo: new Map() }
+}
+
+/**
+ * The tool that a process is by the name of its binary.
+ *
+ * @param binary the path as Tetragon gives it: never resolved, never cleaned. Bounded time, whatever it holds.
+ */
+export function matchTool(catalogue: ToolCatalogue, binary: string): ToolMatch | undefined {
+  if (binary.length > MEMO_PATH_LENGTH) return matchBinary(catalogue, binary)
+  const { memo } = catalogue
+  const known = memo.get(binary)
+  if (known !== undefined || memo.has(binary)) return known
+  const match = matchBinary(catalogue, binary)
+  if (memo.size >= MEMO_SIZE) memo.clear()
+  memo.set(binary, match)
+  return match
+}
+
+/** The tool that a bare name stands for: a script, an applet or the word of a command line, without its directory. */
+export function matchName(catalogue: ToolCatalogue, name: string): NameMatch | undefined {
+  const plain = plainName(name)
+  if (plain === undefined) return undefined
+  const variants = nameVariants(plain)
+  // Whole names first, in every form: `impacket-psexec.py` is impacket's psexec, not merely something of `impacket-*`.
+  for (const variant of variants) {
+    const found = catalogue.exact.get(variant.name)
+    if (found !== undefined) return matchOf(found, variant, plain.isTrimmed)
+  }
+  for (const variant of variants) {
+    const found = catalogue.globs.find(glob => glob.matches(variant.name))
+    if (found !== undefined) return matchOf(found, variant, plain.isTrimmed)
+  }
+  return undefined
+}
+
+function checkRemoved(document: ToolCatalogueDocument, removed: ReadonlySet<string>): void {
+  const names = new Set(document.tools.map(tool => tool.name))
+  for (const name of removed) {
+    if (names.has(name)) continue
+    const near = nearestWord(name.slice(0, MAX_NAME_LENGTH), names)
+    const hint = near === undefined ? '' : ` (did you mean ${JSON.stringify(near)}?)`
+    throw invalid('remove', `the catalogue has no tool ${JSON.stringify(name)}${hint}`)
+  }
+}
+
+function addedTools(runtime: RuntimeTools, kept: readonly CatalogueTool[]): readonly CatalogueTool[] {
+  const taken = new Set(kept.map(tool => tool.name))
+  return runtime.add.map(({ name, patterns, category, attack = [] }) => {
+    if (taken.has(name)) throw invalid('add', `the tool ${JSON.stringify(name)} exists; remove it to replace it`)
+    taken.add(name)
+    const lower = patterns.map(pattern => pattern.toLowerCase())
+    for (const pattern of lower) {
+      const problem = problemOfToolPattern(pattern)
+      if (problem !== undefined) throw invalid('add', `${name}: pattern ${JSON.stringify(pattern)} ${problem}`)
+    }
+    return {
+      name,
+      profile: 'quiet',
+      category,
+      attack,
+      dualUse: false,
+      listedBy: [],
+      patterns: lower,
+      weak: [],
+      strictOnly: [],
+    }
+  })
+}
+
+function addPattern(entry: ToolName, exact: Map<string, ToolName>, globs: ToolGlob[]): void {
+  if (entry.pattern.includes('*')) globs.push({ ...entry, matches: compileGlob(entry.pattern) })
+  else exact.set(entry.pattern, entry)
+}
+
+/** The first profile, by its index, in which a pattern counts. */
+function levelOf(tool: CatalogueTool, pattern: string): number {
+  if (tool.strictOnly.includes(pattern)) return TOOL_PROFILES.indexOf('strict')
+  const level = TOOL_PROFILES.indexOf(tool.profile)
+  return tool.weak.includes(pattern) ? Math.max(level, TOOL_PROFILES.indexOf('default')) : level
+}
+
+function matchBinary(catalogue: ToolCatalogue, binary: string): ToolMatch | undefined {
+  const match = matchName(catalogue, basename(binary))
+  return match === undefined ? undefined : { ...match, matchedOn: 'binary.basename' }
+}
+
+function matchOf(found: ToolName, variant: NameVariant, isTrimmed: boolean): NameMatch {
+  const { tool, pattern, isWeak } = found
+  const { name, category, attack, dualUse } = tool
+  const isDoubtful = isTrimmed || pattern.includes('*') || tool.profile === 'strict'
+  const confidence = isWeak ? 'low' : isDoubtful ? 'medium' : 'high'
+  return {
+    tool: name,
+    category,
+    attack,
+    dualUse,
+    isWeak,
+    pattern,
+    matchedName: variant.name,
+    steps: variant.steps,
+    confidence,
+  }
+}
+
+function invalid(field: string, problem: string): KnownError {
+  return new KnownError('POLICY_INVALID', `spec.runtime.tools.${field}: ${problem}`)
+}
