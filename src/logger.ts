@@ -10,7 +10,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 /** How many bytes of lines may wait for a slow disk before new ones are dropped. */
 const MAX_BUFFERED_BYTES = 16 * 1024 * 1024
 /** Lines are written in blocks of this many bytes, or when a flush is due. */
-const BLOCK_BYTES = 16 * 1024
+const BLOCK_BYTES = 8 * 1024
 const FLUSH_INTERVAL_MS = 200
 const CLOSE_DEADLINE_MS = 2_000
 

@@ -108,18 +108,26 @@ function inTransaction(database: JournalDatabase, work: () => void): void {
 
 function prune(database: JournalDatabase, { maxAgeMs, maxBytes }: Retention, now: number): void {
   const oldest = now - maxAgeMs
+  let excess = excessRows(database, maxBytes)
   const tooOld = database.prepare('SELECT max(at) FROM (SELECT at FROM admissions WHERE at < ? ORDER BY at LIMIT ?)')
   const tooMuch = database.prepare('SELECT max(at) FROM (SELECT at FROM admissions ORDER BY at LIMIT ?)')
   for (let step = 0; step < MAX_PRUNE_STEPS; step += 1) {
-    const isTooMuch = bytesInUse(database) > maxBytes
-    const row: unknown = isTooMuch ? tooMuch.raw(true).get([PRUNE_STEP]) : tooOld.raw(true).get([oldest, PRUNE_STEP])
+    const rows = Math.min(excess, PRUNE_STEP)
+    const row: unknown = rows > 0 ? tooMuch.raw(true).get([rows]) : tooOld.raw(true).get([oldest, PRUNE_STEP])
     const upTo: unknown = Array.isArray(row) ? row[0] : undefined
-    if (typeof upTo !== 'number') {
-      database.prepare('DELETE FROM runs WHERE last_seen < ?').run([oldest])
-      return
-    }
+    if (typeof upTo !== 'number') break
     deleteUpTo(database, upTo)
+    excess -= rows
   }
+  database.prepare('DELETE FROM runs WHERE last_seen < ?').run([oldest])
+}
+
+/** How many of the oldest rows must go for the rest to fit. Rows go in order, so that their ids count them. */
+function excessRows(database: JournalDatabase, maxBytes: number): number {
+  const used = bytesInUse(database)
+  if (used <= maxBytes) return 0
+  const rows = readNumber(database, 'SELECT max(id) - min(id) + 1 FROM admissions')
+  return Math.ceil((rows * (used - maxBytes)) / used)
 }
 
 /** Records of the same millisecond go together, so that `pruned_before` is exact. */

@@ -89,8 +89,9 @@ function judgeImageId(container: EventContainer, judge: (written: string) => Ver
   const verdict = judge(image)
   if (verdict.reason === 'image-unreadable') return undefined
   const remarks = ['the container status names no image, so the repository of the image id was judged instead']
-  // An entry that pins a tag accepts no digest: whether this is the tag that it means cannot be seen.
-  const certainty = verdict.reason === 'digest-not-covered' ? 'unknown' : 'likely'
+  // An entry for this very repository that pins a tag: whether this is the tag that it means cannot be seen.
+  const isPinned = verdict.closest !== undefined && verdict.closest.differsAt === verdict.reference?.digest
+  const certainty = isPinned ? 'unknown' : 'likely'
   return { image, witness: 'image-id', verdict, certainty, remarks }
 }
 

@@ -17,7 +17,7 @@ import { createDecisionRecord, retryKeyOf } from '../../src/webhook/decision-rec
 import { judge } from '../../src/webhook/judge.js'
 import { readObjectMetadata } from '../../src/webhook/object-metadata.js'
 import { createRecordIds } from '../../src/webhook/record-id.js'
-import { policyOf } from '../fixtures/admission/policy-of.js'
+import { policyOf } from '../support/policies.js'
 
 const NOW = Date.parse('2026-09-01T00:00:00Z')
 const LABELS = { labelsOf: () => undefined }
@@ -110,7 +110,7 @@ t.test('a denial reads like the example of the design', async t => {
   const { decision, subject } = judged(CORP_POLICY, deployment(spec))
   const lines = describeDenial(decision, subject, CORP_POLICY).split('\n')
   t.strictSame(lines.slice(0, 1), [
-    `2 of 3 images in Deployment team-a/web are not allowed (policy production, rev ${CORP_POLICY.revision})`,
+    `2 of 3 images in Deployment team-a/web are not allowed (policy test, rev ${CORP_POLICY.revision})`,
   ])
   const body = lines.slice(1, 3).sort()
   t.match(

@@ -1,13 +1,12 @@
 /** The wire: what is accepted and refused, the recorded reviews of a real API server, real TLS, start and stop. */
 
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { Agent, request as httpsRequest } from 'node:https'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { connect } from 'node:tls'
-import { parse as parseUrl } from 'node:url'
 import type { Command } from 'commander'
 import fc from 'fast-check'
 import t from 'tap'
@@ -22,7 +21,7 @@ import { BODY_LIMIT_BYTES, HTTP_ERRORS } from '../../src/webhook/http-errors.js'
 import { createRecordIds } from '../../src/webhook/record-id.js'
 import { createWebhookServer } from '../../src/webhook/server.js'
 import { createTally } from '../../src/webhook/tally.js'
-import { policyOf } from '../fixtures/admission/policy-of.js'
+import { policyOf } from '../support/policies.js'
 
 const NOW = Date.parse('2026-11-22T08:00:00Z')
 const POLICY = policyOf({ mode: 'enforce', allow: ['docker.io/library/nginx'] })
@@ -357,7 +356,7 @@ t.test('the command serves until it is told to stop, and names what is wrong bef
   })
   while (!log.includes('Listening')) await once(stderr, 'data')
   const url = /"url":"([^"]+)"/.exec(log)?.[1] ?? ''
-  t.equal(parseUrl(url).pathname, '/validate')
+  t.equal(new URL(url).pathname, '/validate')
   const agent = new Agent({ ca: caCertificate })
   t.match(await post(url, JSON.stringify(reviews.pod), agent), { status: 200 })
   controller.abort()
@@ -365,5 +364,4 @@ t.test('the command serves until it is told to stop, and names what is wrong bef
   t.strictSame(exit, [0])
   t.match(JSON.parse(String(stdout.read())), { cluster: 'c1', namespace: 'app1' })
   t.match(log, /"msg":"Stopped"/)
-  writeFileSync(at('empty'), '')
 })

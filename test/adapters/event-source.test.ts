@@ -1,0 +1,215 @@
+/** Event sources on real files: finished ones of every kind, and a followed one through rotation and truncation. */
+
+import { randomBytes } from 'node:crypto'
+import { appendFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { PassThrough, Readable } from 'node:stream'
+import { gzipSync } from 'node:zlib'
+import t from 'tap'
+import { measureEventFiles, readEventFiles } from '../../src/adapters/event-file.js'
+import { tailFile } from '../../src/adapters/file-tail.js'
+import { openFindingSink, writeText } from '../../src/adapters/finding-sink.js'
+import { loadSplunkToolNames } from '../../src/adapters/splunk-macro-file.js'
+import type { EventSource } from '../../src/correlator/event-source.js'
+import { LineSplitter } from '../../src/correlator/line-splitter.js'
+
+const NEVER = new AbortController().signal
+
+/** What a reader makes of a source: one string a line, `=` at the end of each part that has one. */
+async function* linesOf(source: EventSource): AsyncGenerator<string> {
+  const splitter = new LineSplitter()
+  for await (const part of source) {
+    if (part.type === 'begin') splitter.reset()
+    const lines = part.type === 'bytes' ? splitter.push(part.bytes) : part.type === 'end' ? splitter.end() : []
+    for (const line of lines) yield line.type === 'line' ? line.bytes.toString() : 'too long'
+    if (part.type === 'end') yield '='
+  }
+}
+
+async function all(lines: AsyncGenerator<string>): Promise<string[]> {
+  const found: string[] = []
+  for await (const line of lines) found.push(line)
+  return found
+}
+
+function files(paths: readonly string[], stdin: NodeJS.ReadableStream = Readable.from([]), signal = NEVER) {
+  return linesOf(readEventFiles(paths, { stdin, signal }))
+}
+
+t.test('finished files', async t => {
+  const long = randomBytes(400_000).toString('hex')
+  const dir = t.testdir({
+    'plain.jsonl': 'a\nb',
+    'named-gzip.gz': 'not gzip\n',
+    empty: '',
+    one: 'x',
+    'gzip-without-a-name': gzipSync(`a\n${long}\n`),
+    'two-members.gz': Buffer.concat([gzipSync('a\n'), gzipSync('b\n')]),
+    'damaged.gz': gzipSync(long).subarray(0, 1000),
+    'junk.gz': Buffer.from([0x1f, 0x8b, 0, 1, 2, 3, 4, 5, 6, 7]),
+    folder: {},
+  })
+  const at = (name: string) => join(dir, name)
+
+  t.test('are read one after the other, gzipped or not, whatever their names', async t => {
+    const names = ['plain.jsonl', 'named-gzip.gz', 'empty', 'one', 'gzip-without-a-name', 'two-members.gz']
+    t.same(await all(files(names.map(at))), [
+      ...['a', 'b', '='],
+      ...['not gzip', '='],
+      '=',
+      ...['x', '='],
+      ...['a', long, '='],
+      ...['a', 'b', '='],
+    ])
+  })
+
+  t.test('that are damaged are an error that names them', async t => {
+    for (const name of ['damaged.gz', 'junk.gz']) {
+      await t.rejects(all(files([at(name)])), { code: 'FILE_UNREADABLE', message: new RegExp(name) })
+    }
+  })
+
+  t.test('are checked before any is read', async t => {
+    for (const name of ['missing', 'folder']) {
+      await t.rejects(measureEventFiles([at('plain.jsonl'), at(name)]), {
+        code: 'FILE_UNREADABLE',
+        message: new RegExp(name),
+      })
+    }
+    t.equal(await measureEventFiles([at('plain.jsonl'), at('one')]), 4)
+    t.equal(await measureEventFiles([at('one'), '-']), undefined, 'nobody knows how much standard input will hold')
+  })
+
+  t.test('standard input may be gzipped too', async t => {
+    t.same(await all(files(['-'], Readable.from([gzipSync('a\nb')]))), ['a', 'b', '='])
+    t.same(await all(files(['-'], Readable.from([Buffer.from('a'), Buffer.from('\n')]))), ['a', '='])
+  })
+
+  t.test('a signal ends standard input, and its torn line is no line', async t => {
+    const controller = new AbortController()
+    const stdin = new PassThrough()
+    stdin.write('a\nb')
+    const lines = files(['-'], stdin, controller.signal)
+    t.equal((await lines.next()).value, 'a')
+    controller.abort()
+    t.same(await all(lines), [])
+    t.ok(stdin.destroyed)
+  })
+})
+
+t.test('a followed file', async t => {
+  const follow = (path: string, fromStart: boolean) => {
+    const controller = new AbortController()
+    const waited: string[] = []
+    const onWaiting = () => waited.push(path)
+    const lines = linesOf(tailFile(path, { fromStart, pollMs: 5, signal: controller.signal, onWaiting }))
+    const next = async (count: number): Promise<string[]> => {
+      const found: string[] = []
+      while (found.length < count) found.push((await lines.next()).value)
+      return found
+    }
+    return { next, stop: () => controller.abort(), rest: () => all(lines), waited }
+  }
+
+  t.test('is read from its start, or from its last complete line on', async t => {
+    const path = join(t.testdir({ log: 'a\nb\nto' }), 'log')
+    const whole = follow(path, true)
+    t.same(await whole.next(2), ['a', 'b'])
+    const news = follow(path, false)
+    const coming = news.next(2)
+    await new Promise(resolve => setTimeout(resolve, 30))
+    await appendFile(path, 'rn\nc\n')
+    t.same(await coming, ['torn', 'c'])
+    t.same(await whole.next(2), ['torn', 'c'])
+    news.stop()
+    whole.stop()
+    t.same(await news.rest(), [])
+  })
+
+  t.test('is left only when it was read to its end, once another has its name', async t => {
+    const path = join(t.testdir({ log: 'a\n' }), 'log')
+    const tail = follow(path, true)
+    t.same(await tail.next(1), ['a'])
+    await appendFile(path, 'b\n')
+    await rename(path, `${path}.1`)
+    t.same(await tail.next(1), ['b'], 'the path is absent')
+    await appendFile(`${path}.1`, 'late')
+    await writeFile(path, 'c\n')
+    t.same(await tail.next(3), ['late', '=', 'c'])
+    await rename(path, `${path}.2`)
+    await writeFile(path, 'd\n')
+    t.same(await tail.next(2), ['=', 'd'])
+    tail.stop()
+  })
+
+  t.test('starts anew when it is truncated', async t => {
+    const path = join(t.testdir({ log: 'aaaa\nbb' }), 'log')
+    const tail = follow(path, true)
+    t.same(await tail.next(1), ['aaaa'])
+    const coming = tail.next(1)
+    await new Promise(resolve => setTimeout(resolve, 30))
+    await truncate(path, 0)
+    await new Promise(resolve => setTimeout(resolve, 30))
+    await appendFile(path, 'c\n')
+    t.same(await coming, ['c'])
+    tail.stop()
+  })
+
+  t.test('may come later, and is then read whole', async t => {
+    const path = join(t.testdir({}), 'log')
+    const tail = follow(path, false)
+    const coming = tail.next(1)
+    await new Promise(resolve => setTimeout(resolve, 30))
+    await writeFile(path, 'a\n')
+    t.same(await coming, ['a'])
+    t.same(tail.waited, [path])
+    tail.stop()
+  })
+
+  t.test('must not be a directory, and its directory must exist', async t => {
+    const dir = t.testdir({})
+    for (const path of [dir, join(dir, 'no', 'log')]) {
+      await t.rejects(follow(path, true).rest(), { code: 'FILE_UNREADABLE' })
+    }
+  })
+
+  t.test('may vanish while it is read', async t => {
+    const path = join(t.testdir({ log: 'a\n' }), 'log')
+    const tail = follow(path, true)
+    t.same(await tail.next(1), ['a'])
+    await rm(path)
+    const coming = tail.next(2)
+    await new Promise(resolve => setTimeout(resolve, 30))
+    await writeFile(path, 'b\n')
+    t.same(await coming, ['=', 'b'])
+    tail.stop()
+  })
+})
+
+t.test('sinks', async t => {
+  const dir = t.testdir({ folder: {} })
+  for (const spec of ['', 'file:', 'http://x', 'STDOUT']) {
+    await t.rejects(openFindingSink(spec, new PassThrough()), { code: 'USAGE' }, spec)
+  }
+  await t.rejects(openFindingSink(`file:${join(dir, 'folder')}`, new PassThrough()), { code: 'FILE_UNREADABLE' })
+
+  t.test('wait for a slow reader, and not for one that has gone', async t => {
+    const slow = new PassThrough({ highWaterMark: 1 })
+    let isDone = false
+    const writing = writeText(slow, 'text').then(() => {
+      isDone = true
+    })
+    await new Promise(resolve => setTimeout(resolve, 10))
+    t.notOk(isDone)
+    slow.destroy()
+    await writing
+    await writeText(slow, 'more')
+    t.pass()
+  })
+})
+
+t.test("the names of Splunk's macro are shipped, the one that never matches among them", async t => {
+  const names = await loadSplunkToolNames()
+  t.equal(names.length, 53)
+  t.ok(names.includes('impacket-'))
+})

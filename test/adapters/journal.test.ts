@@ -1,0 +1,311 @@
+/** The journal: write, read while writing, survive a kill, count retries, forget in time, refuse what is no journal. */
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import Database from 'libsql'
+import t from 'tap'
+import { openJournalReader } from '../../src/adapters/journal-reader.js'
+import { JOURNAL_VERSION, journalPath } from '../../src/adapters/journal-schema.js'
+import { openJournalStore } from '../../src/adapters/journal-store.js'
+import { openJournalWriter } from '../../src/adapters/journal-writer.js'
+import { DECISION_RECORD_SCHEMA, type DecisionRecord } from '../../src/webhook/decision-record.js'
+
+const START = Date.parse('2026-11-22T08:00:00Z')
+const GENEROUS = { maxAgeMs: 1e12, maxBytes: 1e12 }
+
+function recordOf(at: number, change: Partial<DecisionRecord> = {}): DecisionRecord {
+  return {
+    schema: DECISION_RECORD_SCHEMA,
+    id: `id-${at}-${change.objectUid ?? ''}`,
+    time: new Date(at).toISOString(),
+    cluster: null,
+    requestUid: 'r',
+    objectUid: `uid-${at}`,
+    kind: 'Pod',
+    subResource: null,
+    namespace: 'team-a',
+    name: `web-${at}`,
+    generateName: 'web-',
+    topOwner: { kind: 'ReplicaSet', name: 'web', uid: 'rs' },
+    operation: 'CREATE',
+    dryRun: false,
+    user: 'dev',
+    mode: 'warn',
+    action: 'warn',
+    allowed: true,
+    policy: 'p',
+    revision: 'abc1234',
+    images: [
+      {
+        list: 'containers',
+        container: 'c',
+        field: 'spec.containers[0].image',
+        written: 'redis:7',
+        image: 'docker.io/library/redis:7',
+        outcome: 'excepted',
+        reason: 'exception',
+        entry: 'EX-1',
+        exception: 'EX-1',
+        changed: true,
+      },
+    ],
+    imagesOmitted: 0,
+    unreadable: null,
+    waived: null,
+    exceptions: ['EX-1'],
+    warnings: [],
+    ...change,
+  }
+}
+
+function cellsOf(record: DecisionRecord, padding = '') {
+  const { id, objectUid, namespace, name } = record
+  return [id, Date.parse(record.time), objectUid, namespace, name, JSON.stringify(record) + padding]
+}
+
+async function writerIn(directory: string, now: () => number = () => START) {
+  const problems: string[] = []
+  const writer = await openJournalWriter(directory, {
+    now,
+    runId: `run-${now()}`,
+    onProblem: one => problems.push(one),
+  })
+  const write = (record: DecisionRecord) => writer.record(record, JSON.stringify(record))
+  return { writer, write, problems }
+}
+
+// The other end of "survives a kill": writes without end, and says how far it came.
+if (process.argv[2] === 'write-without-end') {
+  const { write } = await writerIn(process.argv[3] ?? '', Date.now)
+  let at = START + 1
+  setInterval(() => {
+    for (let one = 0; one < 50; one += 1, at += 1) write(recordOf(at))
+    process.stdout.write('.')
+  }, 10)
+} else {
+  t.test('what is written is found by uid, by name, and in order, while the writer is open', async t => {
+    const directory = join(t.testdir(), 'made', 'here')
+    const { writer, write } = await writerIn(directory)
+    const reader = openJournalReader(directory)
+    write(recordOf(START + 1))
+    write(recordOf(START + 2, { name: `web-${START + 1}`, operation: 'UPDATE', objectUid: `uid-${START + 1}` }))
+    write(recordOf(START + 3, { namespace: 'team-b', dryRun: true, objectUid: null, name: null, topOwner: null }))
+    while ([...reader.records({})].length < 3) await new Promise(resolve => setTimeout(resolve, 10))
+
+    const byUid = reader.findAdmissions({ uid: `uid-${START + 1}`, namespace: 'other', name: 'other' })
+    t.strictSame(
+      byUid.map(({ at, operation }) => [at, operation]),
+      [
+        [START + 1, 'CREATE'],
+        [START + 2, 'UPDATE'],
+      ],
+    )
+    t.strictSame(byUid[0]?.images, [
+      {
+        list: 'containers',
+        container: 'c',
+        written: 'redis:7',
+        outcome: 'excepted',
+        reason: 'exception',
+        entry: 'EX-1',
+        exception: 'EX-1',
+      },
+    ])
+    const byName = reader.findAdmissions({ uid: undefined, namespace: 'team-a', name: `web-${START + 1}` })
+    t.strictSame(byName, byUid)
+    t.strictSame(reader.findAdmissions({ uid: 'nobody', namespace: 'team-a', name: `web-${START + 1}` }), [])
+    const records = [...reader.records({ since: START + 2 })]
+    t.strictSame(
+      records.map(({ firstAt }) => firstAt),
+      [START + 2, START + 3],
+    )
+    t.strictSame(
+      [...reader.records({ namespace: 'team-b' })].map(({ record }) => record.dryRun),
+      [true],
+    )
+    await writer.close()
+    reader.close()
+  })
+
+  t.test('pages of records neither lose nor repeat one, also within a millisecond', async t => {
+    const directory = t.testdir()
+    const store = openJournalStore(directory, 'run', START, GENEROUS)
+    const records = Array.from({ length: 1_501 }, (_, one) => recordOf(START + (one >> 9), { objectUid: `u-${one}` }))
+    store.write({ cells: records.flatMap(record => cellsOf(record)), repeats: [] })
+    store.close(START)
+    const reader = openJournalReader(directory)
+    const uids = [...reader.records({})].map(({ record }) => record.objectUid)
+    t.equal(uids.length, 1_501)
+    t.equal(new Set(uids).size, 1_501)
+    reader.close()
+  })
+
+  t.test('retries of the same object and outcome are counted once, for a minute', async t => {
+    const directory = t.testdir()
+    const { writer, write } = await writerIn(directory)
+    const denied = { allowed: false, action: 'deny', mode: 'enforce' } as const
+    for (const second of [0, 1, 3, 8, 59]) {
+      write(recordOf(START + second * 1000, { ...denied, objectUid: `u${second}` }))
+      // Some retries meet the first record still in memory, some in the file.
+      if (second === 1) await new Promise(resolve => setTimeout(resolve, 120))
+    }
+    write(recordOf(START + 61_000, { ...denied, objectUid: 'u61' }))
+    write(recordOf(START + 61_001, { ...denied, dryRun: true }))
+    write(recordOf(START + 61_002, { objectUid: 'born-1' }))
+    write(recordOf(START + 61_003, { objectUid: 'born-2' }))
+    await writer.close()
+    const reader = openJournalReader(directory)
+    t.strictSame(
+      [...reader.records({})].map(({ count, firstAt, lastAt }) => [count, firstAt - START, lastAt - START]),
+      [
+        [5, 0, 59_000],
+        [1, 61_000, 61_000],
+        [1, 61_001, 61_001],
+        [1, 61_002, 61_002],
+        [1, 61_003, 61_003],
+      ],
+    )
+    reader.close()
+  })
+
+  t.test('a killed writer leaves a journal that opens, and its last heartbeat as its end', async t => {
+    const directory = t.testdir()
+    const args = [...process.execArgv, fileURLToPath(import.meta.url), 'write-without-end', directory]
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+    let ticks = 0
+    child.stdout.on('data', (chunk: Buffer) => {
+      ticks += chunk.length
+    })
+    while (ticks < 40) await once(child.stdout, 'data')
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+
+    const reader = openJournalReader(directory)
+    const records = [...reader.records({})]
+    t.ok(records.length > 500, `${records.length} records`)
+    t.strictSame(
+      records.map(({ firstAt }) => firstAt),
+      records.map((_, at) => START + 1 + at),
+      'no gap: batches are kept whole and in order',
+    )
+    t.ok(reader.coverage(), 'the run is known')
+    const check = new Database(journalPath(directory))
+    t.strictSame(check.prepare('PRAGMA integrity_check').raw(true).get(), ['ok'])
+    check.close()
+    const store = openJournalStore(directory, 'next', START, GENEROUS)
+    store.write({ cells: cellsOf(recordOf(START - 1)), repeats: [] })
+    store.close(START)
+    t.equal([...reader.records({})].length, records.length + 1, 'it can be written on')
+    reader.close()
+  })
+
+  t.test('coverage tells when a webhook recorded: restarts join, gaps and losses do not', async t => {
+    const directory = t.testdir()
+    const spans: readonly (readonly [number, number, number])[] = [
+      [0, 10_000, 0],
+      [12_000, 20_000, 0],
+      [100_000, 110_000, 0],
+      [105_000, 150_000, 0],
+      [200_000, 210_000, 3],
+    ]
+    for (const [at, [from, to, dropped]] of spans.entries()) {
+      const store = openJournalStore(directory, `run-${at}`, from, GENEROUS)
+      store.beat(from + 1, dropped)
+      store.close(to)
+    }
+    const reader = openJournalReader(directory)
+    t.strictSame(reader.coverageSpans(), [
+      { from: 0, to: 20_000 },
+      { from: 100_000, to: 150_000 },
+    ])
+    t.strictSame(reader.coverage(), { from: 100_000, to: 150_000 })
+    reader.close()
+  })
+
+  t.test('records that are too old are deleted, and the journal no longer vouches for their time', async t => {
+    const directory = t.testdir()
+    const store = openJournalStore(directory, 'run', START, { maxAgeMs: 60_000, maxBytes: 1e12 })
+    const minutes = [0, 1, 2, 3]
+    store.write({ cells: minutes.flatMap(minute => cellsOf(recordOf(START + minute * 60_000))), repeats: [] })
+    store.beat(START + 180_000, 0)
+    store.prune(START + 180_000)
+    const reader = openJournalReader(directory)
+    t.strictSame(
+      [...reader.records({})].map(({ firstAt }) => (firstAt - START) / 60_000),
+      [2, 3],
+    )
+    t.strictSame(reader.coverage(), { from: START + 60_001, to: START + 180_000 })
+    store.close(START + 180_000)
+    reader.close()
+  })
+
+  t.test('the journal stays below its size', async t => {
+    const directory = t.testdir()
+    const maxBytes = 2 * 1024 * 1024
+    const store = openJournalStore(directory, 'run', START, { maxAgeMs: 1e12, maxBytes })
+    const padding = ' '.repeat(4_000)
+    for (let batch = 0; batch < 20; batch += 1) {
+      const at = START + batch * 1000
+      store.write({
+        cells: Array.from({ length: 100 }, (_, one) => cellsOf(recordOf(at + one), padding)).flat(),
+        repeats: [],
+      })
+      store.prune(at)
+    }
+    store.close(START)
+    t.ok(statSync(journalPath(directory)).size < 2 * maxBytes)
+    const reader = openJournalReader(directory)
+    t.equal([...reader.records({})].at(-1)?.firstAt, START + 19_099, 'the newest are kept')
+    reader.close()
+  })
+
+  t.test('what is no journal, or a newer one, is refused by both ends', async t => {
+    const directory = t.testdir({
+      junk: { 'journal.db': 'x'.repeat(8_192) },
+      none: {},
+      newer: {},
+      other: {},
+      empty: { 'journal.db': '' },
+    })
+    const folder = (name: string) => join(directory, name)
+    openJournalStore(folder('newer'), 'run', START, GENEROUS).close(START)
+    const newer = new Database(journalPath(folder('newer')))
+    newer.pragma(`user_version = ${JOURNAL_VERSION + 1}`)
+    newer.close()
+    const other = new Database(journalPath(folder('other')))
+    other.exec('CREATE TABLE t (x)')
+    other.close()
+    for (const name of ['junk', 'newer', 'other']) {
+      t.throws(() => openJournalReader(folder(name)), { code: 'JOURNAL_UNUSABLE' }, `read ${name}`)
+      t.throws(
+        () => openJournalStore(folder(name), 'r', START, GENEROUS),
+        { code: 'JOURNAL_UNUSABLE' },
+        `write ${name}`,
+      )
+    }
+    t.throws(() => openJournalReader(folder('none')), { code: 'FILE_UNREADABLE' })
+    t.notOk(existsSync(journalPath(folder('none'))), 'a reader makes no file')
+    t.throws(() => openJournalReader(folder('empty')), { code: 'FILE_UNREADABLE' })
+    writeFileSync(join(directory, 'file'), '')
+    await t.rejects(writerIn(folder('file')), { code: 'JOURNAL_UNUSABLE' })
+    await t.rejects(writerIn(folder('newer')), { code: 'JOURNAL_UNUSABLE' }, 'through the thread as well')
+  })
+
+  t.test('more records than can wait are dropped and counted, and the run vouches for nothing', async t => {
+    const directory = t.testdir()
+    const { writer, write } = await writerIn(directory)
+    for (let one = 0; one < 20_500; one += 1) write(recordOf(START + one))
+    t.equal(writer.dropped, 500)
+    await writer.close()
+    await writer.close()
+    write(recordOf(START - 1))
+    t.equal(writer.dropped, 501, 'after its end, what it is given is lost')
+    const reader = openJournalReader(directory)
+    t.equal([...reader.records({})].length, 20_000)
+    t.equal(reader.coverage(), undefined)
+    reader.close()
+  })
+}
