@@ -6,16 +6,19 @@ export const EXIT_USAGE = 64
 export const EXIT_CONFIG = 78
 
 /** Stable codes; docs/errors.md lists each one, and a test keeps the two in step. */
-export type KnownErrorCode =
-  | 'USAGE'
-  | 'FILE_UNREADABLE'
-  | 'FILE_EXISTS'
-  | 'FILE_UNWRITABLE'
-  | 'POLICY_INVALID'
-  | 'MANIFEST_INVALID'
-  | 'JOURNAL_UNUSABLE'
-  | 'TLS_INVALID'
-  | 'LISTEN_FAILED'
+export const KNOWN_ERROR_CODES = [
+  'USAGE',
+  'FILE_UNREADABLE',
+  'FILE_UNWRITABLE',
+  'FILE_EXISTS',
+  'POLICY_INVALID',
+  'MANIFEST_INVALID',
+  'JOURNAL_UNUSABLE',
+  'TLS_INVALID',
+  'LISTEN_FAILED',
+] as const
+
+export type KnownErrorCode = (typeof KNOWN_ERROR_CODES)[number]
 
 /**
  * An operator's mistake: its message names the file, line and field and is shown as it stands, without a stack.

@@ -22,32 +22,55 @@ type Colors = ReturnType<typeof createColors>
 export function renderFindings(findings: readonly Finding[], { hasColors }: TableOptions): string {
   if (findings.length === 0) return ''
   const colors = createColors(hasColors)
-  const sorted = findings.toSorted(compareFindings)
-  const rows = sorted.map(cellsOf)
+  const entries = pairWithDrift(findings).toSorted(compareEntries)
+  const rows = entries.map(cellsOf)
   const widths = HEADINGS.map((heading, column) => Math.max(heading.length, ...rows.map(row => width(row[column]))))
-  const drifts = new Set(findings.filter(({ kind }) => kind === 'image-drift').map(subjectOf))
   const lines = [colors.bold(joinCells(HEADINGS, widths))]
-  for (const [index, finding] of sorted.entries()) {
-    const row = rows[index] ?? []
-    lines.push(paint(finding, colors)(joinCells(row, widths)))
-    for (const detail of detailsOf(finding, drifts.has(subjectOf(finding))))
-      lines.push(colors.dim(`${INDENT}${detail}`))
+  for (const [index, entry] of entries.entries()) {
+    lines.push(paint(entry, colors)(joinCells(rows[index] ?? [], widths)))
+    for (const detail of detailsOf(entry)) lines.push(colors.dim(`${INDENT}${detail}`))
   }
   return `${lines.join('\n')}\n`
 }
 
+/** A row of the table: a drift finding tells the story of its image finding, and the two are shown as one. */
+interface Entry {
+  readonly finding: Finding
+  readonly drift: Finding | undefined
+  /** Of the graver of the two. */
+  readonly severity: Severity
+}
+
+function pairWithDrift(findings: readonly Finding[]): readonly Entry[] {
+  const drifts = new Map(findings.filter(isDrift).map(drift => [subjectOf(drift), drift]))
+  const images = findings.filter(({ kind }) => kind === 'non-allowlisted-image')
+  const told = new Set(images.map(subjectOf))
+  return findings
+    .filter(finding => !isDrift(finding) || !told.has(subjectOf(finding)))
+    .map(finding => {
+      const drift = finding.kind === 'non-allowlisted-image' ? drifts.get(subjectOf(finding)) : undefined
+      const ranks = [finding, drift ?? finding].map(({ severity }) => SEVERITIES.indexOf(severity))
+      return { finding, drift, severity: SEVERITIES[Math.min(...ranks)] ?? finding.severity }
+    })
+}
+
+function isDrift({ kind }: Finding): boolean {
+  return kind === 'image-drift'
+}
+
 /** The gravest first, then as they were seen. */
-function compareFindings(one: Finding, other: Finding): number {
-  const bySeverity = SEVERITIES.indexOf(one.severity) - SEVERITIES.indexOf(other.severity)
+function compareEntries(left: Entry, right: Entry): number {
+  const bySeverity = SEVERITIES.indexOf(left.severity) - SEVERITIES.indexOf(right.severity)
   if (bySeverity !== 0) return bySeverity
+  const one = left.finding
+  const other = right.finding
   if (one.firstSeen !== other.firstSeen) return one.firstSeen < other.firstSeen ? -1 : 1
   return one.fingerprint < other.fingerprint ? -1 : 1
 }
 
-function cellsOf(finding: Finding): readonly string[] {
-  const severity = finding.status === 'open' ? finding.severity : finding.status
+function cellsOf({ finding, severity }: Entry): readonly string[] {
   return [
-    severity,
+    finding.status === 'open' ? severity : finding.status,
     `${finding.kind}/${cell(finding.code)}`,
     whereOf(finding),
     whatOf(finding),
@@ -79,25 +102,28 @@ function secondsOf(time: string): string {
   return time.slice(0, 19).replace('T', ' ')
 }
 
-/** The lines below a row. A drift finding tells the story of its image finding: there, the code is enough. */
-function detailsOf(finding: Finding, hasDriftFinding: boolean): readonly string[] {
-  const { kind, admission, suppression, remedy, nextCommand, certainty, remarks } = finding
+function detailsOf({ finding, drift }: Entry): readonly string[] {
+  const { suppression, remedy, certainty, remarks, verdict } = finding
   const details: string[] = []
   if (suppression !== undefined) {
     details.push(`suppressed by exception ${line(suppression.exception)} until ${suppression.expires}`)
   }
-  if (admission !== undefined && kind === 'image-drift') {
-    details.push(`how it got in (${certainty}): ${line(admission.summary)}`)
-  } else if (admission !== undefined && kind === 'non-allowlisted-image') {
-    const story = hasDriftFinding
-      ? `${admission.code} (${admission.certainty})`
-      : `not known: ${line(admission.summary)}`
-    details.push(`how it got in: ${story}`)
-  }
+  details.push(...storyOf(finding))
   // What weakens a finding a little stands in its JSON; here only what may turn it over.
   if (certainty === 'unknown') details.push(...remarks.map(remark => `note: ${line(remark)}`))
-  details.push(`do: ${line(remedy)}`, `next: ${line(nextCommand, 1024)}`)
+  // The way out of the story is the better advice, unless the policy knows the very reference to use.
+  if (drift === undefined || verdict?.suggestion != null) details.push(`do: ${line(remedy)}`)
+  if (drift !== undefined) details.push(`do: ${line(drift.remedy)}`)
+  details.push(`next: ${line((drift ?? finding).nextCommand, 1024)}`)
   return details
+}
+
+function storyOf({ kind, admission }: Finding): readonly string[] {
+  if (admission === undefined || kind === 'offensive-tool') return []
+  const summary = line(admission.summary)
+  if (admission.certainty === 'unknown') return [`how it got in: not known: ${summary}`]
+  const code = kind === 'image-drift' ? '' : `image-drift/${admission.code} `
+  return [`how it got in: ${code}(${admission.certainty}): ${summary}`]
 }
 
 /** What an image finding and its drift finding have in common. */
@@ -105,8 +131,8 @@ function subjectOf({ cluster_name, pod_namespace, owner, container, image }: Fin
   return JSON.stringify([cluster_name, pod_namespace, owner, container, image])
 }
 
-function paint({ status, severity }: Finding, colors: Colors): (text: string) => string {
-  if (status !== 'open') return colors.dim
+function paint({ finding, severity }: Entry, colors: Colors): (text: string) => string {
+  if (finding.status !== 'open') return colors.dim
   switch (severity) {
     case 'high':
       return colors.red

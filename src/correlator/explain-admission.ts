@@ -232,5 +232,5 @@ function shown(text: string): string {
 
 function iso(time: number): string {
   const date = new Date(time)
-  return Number.isNaN(date.getTime()) ? 'an unreadable time' : date.toISOString()
+  return Number.isNaN(date.getTime()) ? 'an unreadable time' : date.toISOString().replace('.000Z', 'Z')
 }

@@ -158,7 +158,7 @@ t.test('replay', async t => {
     t.match(stdout, /nmap \\u\{1b\}\[2J\\n/)
     t.notMatch(stdout.replaceAll('\n', ''), /[\p{Cc}\p{Cf}]/u)
     const findings = rows((await replay(['-o', 'json', '-'], Readable.from([Buffer.from(evil)]))).stdout)
-    t.match(renderFindings(findings as never, { hasColors: true }), /\u001b\[/)
+    t.ok(renderFindings(findings as never, { hasColors: true }).includes('\u001b['))
     t.equal(renderFindings([], { hasColors: false }), '')
   })
 })
