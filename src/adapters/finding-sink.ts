@@ -2,11 +2,12 @@
 
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import { finished } from 'node:stream/promises'
 import type { Finding } from '../correlator/finding.js'
 import { jsonLine } from '../correlator/json-line.js'
 import { KnownError } from '../errors.js'
+import { escapeForeign } from '../policy/index.js'
 import { reasonOf } from './text-file.js'
 
 export interface FindingSink {
@@ -25,17 +26,9 @@ export async function openFindingSink(spec: string, stdout: NodeJS.WritableStrea
   const path = spec.startsWith('file:') ? spec.slice('file:'.length) : ''
   if (path === '') throw new KnownError('USAGE', '--sink takes stdout or file:PATH')
   try {
-    const handle = await open(path, 'a', 0o600)
-    const stream = createWriteStream(path, { fd: handle, flags: 'a' })
-    return {
-      write: async finding => writeText(stream, jsonLine(finding)),
-      async close() {
-        stream.end()
-        await finished(stream)
-      },
-    }
+    return fileSink(path, await open(path, 'a', 0o600))
   } catch (cause) {
-    throw new KnownError('FILE_UNREADABLE', `cannot write ${path}: ${reasonOf(cause)}`, { cause })
+    throw unwritable(path, cause)
   }
 }
 
@@ -51,4 +44,28 @@ export async function writeText(stream: NodeJS.WritableStream, text: string): Pr
   } finally {
     settled.abort()
   }
+}
+
+function fileSink(path: string, handle: FileHandle): FindingSink {
+  const stream = createWriteStream(path, { fd: handle, flags: 'a' })
+  let failure: KnownError | undefined
+  // A full disk shows when it likes: at the next write at the latest it ends the run.
+  stream.on('error', cause => {
+    failure ??= unwritable(path, cause)
+  })
+  return {
+    async write(finding) {
+      await writeText(stream, jsonLine(finding))
+      if (failure !== undefined) throw failure
+    },
+    async close() {
+      stream.end()
+      await finished(stream).catch(() => {})
+      if (failure !== undefined) throw failure
+    },
+  }
+}
+
+function unwritable(path: string, cause: unknown): KnownError {
+  return new KnownError('FILE_UNREADABLE', `cannot write ${escapeForeign(path, 300)}: ${reasonOf(cause)}`, { cause })
 }

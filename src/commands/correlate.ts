@@ -61,8 +61,8 @@ async function follow(options: CorrelateCommandOptions, io: CommandIo): Promise<
       await Promise.all(sinks.map(sink => sink.write(finding)))
     }
   } finally {
-    await Promise.all(sinks.map(sink => sink.close()))
     journal?.close()
+    await Promise.all(sinks.map(sink => sink.close()))
   }
   io.stderr.write(describeStream(stats))
 }

@@ -1,6 +1,7 @@
 /** Event sources on real files: finished ones of every kind, and a followed one through rotation and truncation. */
 
 import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { appendFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
@@ -108,7 +109,12 @@ t.test('a followed file', async t => {
       while (found.length < count) found.push((await lines.next()).value)
       return found
     }
-    return { next, stop: () => controller.abort(), rest: () => all(lines), waited }
+    /** What was left to read. */
+    const stop = async (): Promise<string[]> => {
+      controller.abort()
+      return all(lines)
+    }
+    return { next, stop, rest: () => all(lines), waited }
   }
 
   t.test('is read from its start, or from its last complete line on', async t => {
@@ -121,9 +127,8 @@ t.test('a followed file', async t => {
     await appendFile(path, 'rn\nc\n')
     t.same(await coming, ['torn', 'c'])
     t.same(await whole.next(2), ['torn', 'c'])
-    news.stop()
-    whole.stop()
-    t.same(await news.rest(), [])
+    t.same(await news.stop(), [])
+    await whole.stop()
   })
 
   t.test('is left only when it was read to its end, once another has its name', async t => {
@@ -139,7 +144,7 @@ t.test('a followed file', async t => {
     await rename(path, `${path}.2`)
     await writeFile(path, 'd\n')
     t.same(await tail.next(2), ['=', 'd'])
-    tail.stop()
+    await tail.stop()
   })
 
   t.test('starts anew when it is truncated', async t => {
@@ -152,7 +157,7 @@ t.test('a followed file', async t => {
     await new Promise(resolve => setTimeout(resolve, 30))
     await appendFile(path, 'c\n')
     t.same(await coming, ['c'])
-    tail.stop()
+    await tail.stop()
   })
 
   t.test('may come later, and is then read whole', async t => {
@@ -163,7 +168,7 @@ t.test('a followed file', async t => {
     await writeFile(path, 'a\n')
     t.same(await coming, ['a'])
     t.same(tail.waited, [path])
-    tail.stop()
+    await tail.stop()
   })
 
   t.test('must not be a directory, and its directory must exist', async t => {
@@ -182,7 +187,7 @@ t.test('a followed file', async t => {
     await new Promise(resolve => setTimeout(resolve, 30))
     await writeFile(path, 'b\n')
     t.same(await coming, ['=', 'b'])
-    tail.stop()
+    await tail.stop()
   })
 })
 
@@ -192,6 +197,17 @@ t.test('sinks', async t => {
     await t.rejects(openFindingSink(spec, new PassThrough()), { code: 'USAGE' }, spec)
   }
   await t.rejects(openFindingSink(`file:${join(dir, 'folder')}`, new PassThrough()), { code: 'FILE_UNREADABLE' })
+
+  t.test('a full disk ends the run with a sentence', { skip: !existsSync('/dev/full') }, async t => {
+    const sink = await openFindingSink('file:/dev/full', new PassThrough())
+    await t.rejects(
+      (async () => {
+        await sink.write({} as never)
+        await sink.close()
+      })(),
+      { code: 'FILE_UNREADABLE', message: /full/ },
+    )
+  })
 
   t.test('wait for a slow reader, and not for one that has gone', async t => {
     const slow = new PassThrough({ highWaterMark: 1 })
