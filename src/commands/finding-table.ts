@@ -122,8 +122,8 @@ function storyOf({ kind, admission }: Finding): readonly string[] {
   if (admission === undefined || kind === 'offensive-tool') return []
   const summary = line(admission.summary)
   if (admission.certainty === 'unknown') return [`how it got in: not known: ${summary}`]
-  const code = kind === 'image-drift' ? '' : `image-drift/${admission.code} `
-  return [`how it got in: ${code}(${admission.certainty}): ${summary}`]
+  if (kind === 'image-drift') return [`how it got in (${admission.certainty}): ${summary}`]
+  return [`how it got in: image-drift/${admission.code} (${admission.certainty}): ${summary}`]
 }
 
 /** What an image finding and its drift finding have in common. */

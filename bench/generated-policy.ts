@@ -1,0 +1,90 @@
+/** Policies of any size, as a large company might keep them, with images that they allow and images that they do not. */
+
+import { createHash } from 'node:crypto'
+import { parsePolicyText } from '../src/adapters/yaml.js'
+import { type CompiledPolicy, compilePolicy } from '../src/policy/index.js'
+
+/** So many registries, and so many organisations in each, share the entries. */
+const REGISTRIES = 50
+const ORGANISATIONS = 400
+
+export interface GeneratedEntry {
+  readonly pattern: string
+  /** An image that the pattern accepts. */
+  readonly allowed: string
+}
+
+/** Entry by entry: an exact one, a prefix, an exact one with a tag, a prefix. */
+export function generateEntries(count: number): readonly GeneratedEntry[] {
+  return Array.from({ length: count }, (_, index) => {
+    const repository = `${organisationOf(index)}/app-${index}`
+    switch (index % 4) {
+      case 0:
+        return { pattern: repository, allowed: `${repository}:1.27.3` }
+      case 2:
+        return { pattern: `${repository}:1.27.3`, allowed: `${repository}:1.27.3` }
+      default:
+        return { pattern: `${repository}/*`, allowed: `${repository}/server/worker:1.27.3` }
+    }
+  })
+}
+
+/** Patterns with a wildcard segment, each behind another literal beginning. */
+export function generateSpreadWildcards(count: number): readonly string[] {
+  return Array.from({ length: count }, (_, index) => `${organisationOf(index)}/app-${index}/*-server/v*`)
+}
+
+/** Patterns with a wildcard segment right behind the same host: every one of them must be asked. */
+export function generateCrowdedWildcards(count: number): readonly string[] {
+  return Array.from({ length: count }, (_, index) => `registry-0.example.com/*-team/app-${index}`)
+}
+
+/** Images that entries of this policy accept, from all over the list. */
+export function allowedImages(entries: readonly GeneratedEntry[], count: number): readonly string[] {
+  return Array.from({ length: count }, (_, index) => {
+    const entry = entries[Math.floor((index * entries.length) / count)]
+    return entry?.allowed ?? ''
+  })
+}
+
+/** Images that no entry accepts: mistyped at the repository, at the organisation and at the registry, by turns. */
+export function deniedImages(count: number): readonly string[] {
+  return Array.from({ length: count }, (_, index) => {
+    const [registry = '', organisation = ''] = organisationOf(index).split('/')
+    switch (index % 3) {
+      case 0:
+        return `${registry}/${organisation}/axp-${index}:1.27.3`
+      case 1:
+        return `${registry}/taem-${index}/app-${index}:1.27.3`
+      default:
+        return `registri-${index % REGISTRIES}.example.com/${organisation}/app-${index}:1.27.3`
+    }
+  })
+}
+
+/** The text of a policy file with these allow entries. */
+export function policyText(patterns: readonly string[]): string {
+  const head = 'apiVersion: sallyport.dev/v1\nkind: ImagePolicy\nmetadata: { name: bench }\nspec:\n  mode: enforce\n  allow:\n'
+  return head + patterns.map(pattern => `    - "${pattern}"\n`).join('')
+}
+
+/** From text to a compiled policy, as the commands do it once the file is read. */
+export function compileText(text: string): CompiledPolicy {
+  return compilePolicy(parsePolicyText(text, 'bench.yaml'), content => createHash('sha256').update(content).digest('hex'))
+}
+
+/** A compiled policy with these allow patterns, without a detour over text. */
+export function policyOf(patterns: readonly string[]): CompiledPolicy {
+  const start = { line: 1, column: 1 }
+  const value = {
+    apiVersion: 'sallyport.dev/v1',
+    kind: 'ImagePolicy',
+    metadata: { name: 'bench' },
+    spec: { mode: 'enforce', allow: patterns },
+  }
+  return compilePolicy([{ file: 'bench.yaml', value, locate: () => start, locateKey: () => start }], () => '0000000')
+}
+
+function organisationOf(index: number): string {
+  return `registry-${index % REGISTRIES}.example.com/team-${Math.floor(index / REGISTRIES) % ORGANISATIONS}`
+}
