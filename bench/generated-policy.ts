@@ -64,23 +64,26 @@ export function deniedImages(count: number): readonly string[] {
 
 /** The text of a policy file with these allow entries. */
 export function policyText(patterns: readonly string[]): string {
-  const head = 'apiVersion: sallyport.dev/v1\nkind: ImagePolicy\nmetadata: { name: bench }\nspec:\n  mode: enforce\n  allow:\n'
+  const head =
+    'apiVersion: sallyport.dev/v1\nkind: ImagePolicy\nmetadata: { name: bench }\nspec:\n  mode: enforce\n  allow:\n'
   return head + patterns.map(pattern => `    - "${pattern}"\n`).join('')
 }
 
 /** From text to a compiled policy, as the commands do it once the file is read. */
 export function compileText(text: string): CompiledPolicy {
-  return compilePolicy(parsePolicyText(text, 'bench.yaml'), content => createHash('sha256').update(content).digest('hex'))
+  return compilePolicy(parsePolicyText(text, 'bench.yaml'), content =>
+    createHash('sha256').update(content).digest('hex'),
+  )
 }
 
-/** A compiled policy with these allow patterns, without a detour over text. */
-export function policyOf(patterns: readonly string[]): CompiledPolicy {
+/** A compiled policy with these allow patterns, and what else its `spec` shall hold, without a detour over text. */
+export function policyOf(patterns: readonly string[], rest: object = {}): CompiledPolicy {
   const start = { line: 1, column: 1 }
   const value = {
     apiVersion: 'sallyport.dev/v1',
     kind: 'ImagePolicy',
     metadata: { name: 'bench' },
-    spec: { mode: 'enforce', allow: patterns },
+    spec: { mode: 'enforce', allow: patterns, ...rest },
   }
   return compilePolicy([{ file: 'bench.yaml', value, locate: () => start, locateKey: () => start }], () => '0000000')
 }

@@ -89,7 +89,9 @@ function renderTable(reports: readonly (GroupReport & { readonly group: string }
   const lines = reports.flatMap(({ group, rows }) => rows.map(row => cellsOf(group, row)))
   const widths = head.map((title, column) => Math.max(...[head, ...lines].map(line => (line[column] ?? title).length)))
   const rule = widths.map(width => '-'.repeat(width))
-  const all = [head, rule, ...lines].map(line => line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '))
+  const all = [head, rule, ...lines].map(line =>
+    line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  '),
+  )
   return `${all.map(line => line.trimEnd()).join('\n')}\n\n`
 }
 

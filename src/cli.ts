@@ -61,6 +61,13 @@ const SUBCOMMANDS: ReadonlyMap<string, Subcommand> = new Map([
     },
   ],
   [
+    'report',
+    {
+      summary: 'sum up what warn mode let through and what was denied',
+      load: async io => (await import('./commands/report.js')).reportCommand(io),
+    },
+  ],
+  [
     'demo',
     {
       summary: 'see both gates at work on recorded input, without a cluster',
@@ -92,7 +99,7 @@ export async function run(argv: readonly string[], io: CommandIo): Promise<void>
 function createProgram(io: CommandIo): Command {
   const program = settle(new Command('sallyport'), io)
     .description('Two gates for the container images of a Kubernetes cluster, and one policy for both.')
-    .version(readVersion(), '-V, --version', 'print the version')
+    .version(io.version, '-V, --version', 'print the version')
     .usage('COMMAND [options]')
     .addHelpText('after', EPILOGUE)
   program.helpCommand(false)
@@ -152,11 +159,15 @@ function createProcessIo(): CommandIo {
     setExitCode: code => {
       process.exitCode = code
     },
+    version: readVersion(),
     now: () => Date.now(),
     get signal() {
       if (!isListening) for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => controller.abort())
       isListening = true
       return controller.signal
+    },
+    onHangup: listener => {
+      process.on('SIGHUP', listener)
     },
   }
 }

@@ -16,6 +16,7 @@ export const KNOWN_ERROR_CODES = [
   'JOURNAL_UNUSABLE',
   'TLS_INVALID',
   'LISTEN_FAILED',
+  'KUBERNETES_UNUSABLE',
 ] as const
 
 export type KnownErrorCode = (typeof KNOWN_ERROR_CODES)[number]

@@ -9,9 +9,9 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 
 /** How many bytes of lines may wait for a slow disk before new ones are dropped. */
 const MAX_BUFFERED_BYTES = 16 * 1024 * 1024
-/** Lines are written in blocks of this many bytes, or when a flush is due. */
-const BLOCK_BYTES = 8 * 1024
-const FLUSH_INTERVAL_MS = 200
+/** Lines are joined to blocks of so many characters, or until the flush is due: pino's sink measures each write. */
+const BLOCK_LENGTH = 64 * 1024
+const FLUSH_INTERVAL_MS = 100
 const CLOSE_DEADLINE_MS = 2_000
 
 /**
@@ -43,6 +43,11 @@ export function createLogger({ level, destination: stream }: LoggerOptions): Log
   return pino(options, stream satisfies DestinationStream)
 }
 
+/** Lines that were not written, because too much waited or because they came after the end. */
+export interface DroppedLines {
+  readonly droppedLines: number
+}
+
 /** Lines to an open file, buffered and written off the caller's path. */
 export interface LineWriter {
   /** @param line ends with its newline. Neither throws nor blocks. */
@@ -53,28 +58,36 @@ export interface LineWriter {
 
 /**
  * @param fd an open file descriptor; the writer owns it, except for the standard streams, which stay open.
- * @param onProblem told of each failed write, and of each line that was dropped because too many waited.
+ * @param onProblem told of each failed write, and of lines that were dropped.
  */
-export function createLineWriter(fd: number, onProblem: (problem: Error | 'dropped') => void): LineWriter {
-  const sink = destination({
-    fd,
-    sync: false,
-    minLength: BLOCK_BYTES,
-    maxLength: MAX_BUFFERED_BYTES,
-    periodicFlush: FLUSH_INTERVAL_MS,
-  })
-  sink.on('error', (error: Error) => onProblem(error))
-  sink.on('drop', () => onProblem('dropped'))
+export function createLineWriter(fd: number, onProblem: (problem: Error | DroppedLines) => void): LineWriter {
+  const sink = destination({ fd, sync: false, maxLength: MAX_BUFFERED_BYTES })
+  let block: string[] = []
+  let length = 0
+  let timer: NodeJS.Timeout | undefined
   let isClosed = false
+  sink.on('error', (error: Error) => onProblem(error))
+  sink.on('drop', (lines: string) => onProblem({ droppedLines: lines.split('\n').length - 1 }))
+  const flush = (): void => {
+    clearTimeout(timer)
+    timer = undefined
+    if (block.length > 0) sink.write(block.join(''))
+    block = []
+    length = 0
+  }
   return {
-    write: line => {
-      // The sink throws once it is destroyed; a record that comes after the end is one more that was not written.
-      if (isClosed) onProblem('dropped')
-      else sink.write(line)
+    write(line) {
+      // The sink throws once it is destroyed; a line that comes after the end is one more that was not written.
+      if (isClosed) return onProblem({ droppedLines: 1 })
+      block.push(line)
+      length += line.length
+      if (length >= BLOCK_LENGTH) flush()
+      else timer ??= setTimeout(flush, FLUSH_INTERVAL_MS)
     },
-    close: () =>
-      new Promise(resolve => {
-        isClosed = true
+    close() {
+      flush()
+      isClosed = true
+      return new Promise(resolve => {
         // A sink that cannot write never closes.
         const deadline = setTimeout(resolve, CLOSE_DEADLINE_MS)
         sink.once('close', () => {
@@ -82,6 +95,7 @@ export function createLineWriter(fd: number, onProblem: (problem: Error | 'dropp
           resolve()
         })
         sink.end()
-      }),
+      })
+    },
   }
 }

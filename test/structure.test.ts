@@ -78,6 +78,7 @@ t.test('only commands import adapters, and only cli.ts imports commands', async 
 
 t.test('each package has one owner', async t => {
   const owners: Readonly<Record<string, (path: string) => boolean>> = {
+    '@kubernetes/client-node': path => path.startsWith('adapters/kubernetes-'),
     fastify: path => path.startsWith('webhook/'),
     'node-forge': path => path === 'adapters/certificates.ts',
     pino: path => path === 'logger.ts',

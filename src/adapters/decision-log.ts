@@ -1,48 +1,51 @@
 /** The audit log: one decision record a line (NDJSON), apart from the operational log. */
 
-import { openSync } from 'node:fs'
-import { KnownError } from '../errors.js'
 import { createLineWriter } from '../logger.js'
 import type { DecisionRecorder } from '../webhook/ports.js'
-
-/** Decision records name users and images: readable by the owner and the group, writable by the owner. */
-const FILE_MODE = 0o640
+import { openLogFile } from './log-file.js'
 
 export interface DecisionLog extends DecisionRecorder {
   /** Records that were not written, since the start. */
   readonly dropped: number
+  /** The file was rotated: go on in the one that its path leads to now. Does nothing for a stream. */
+  reopen(): void
   /** Write what is buffered. */
   close(): Promise<void>
 }
 
 /**
- * Append to a file. Lines appear within 0.2 s; a full disk drops and counts them, the webhook goes on.
+ * Append to a file. Lines appear within 0.2 s. A full disk makes them wait, up to a bound, and then drops and counts
+ * them; the webhook goes on. A rotation by rename is followed at `reopen`, and without it within 3 s.
  *
- * @param onProblem told once of each failed write.
- * @throws KnownError FILE_UNREADABLE when the file cannot be opened for appending.
+ * @param onProblem told in half a sentence of each failed attempt and each dropped record.
+ * @throws KnownError FILE_UNWRITABLE when the file cannot be opened for appending.
  */
-export function openDecisionLog(path: string, onProblem: (error: Error) => void): DecisionLog {
-  let fd: number
-  try {
-    fd = openSync(path, 'a', FILE_MODE)
-  } catch (cause) {
-    throw new KnownError('FILE_UNREADABLE', `${path}: the audit log cannot be opened for appending`, { cause })
+export async function openDecisionLog(path: string, onProblem: (problem: string) => void): Promise<DecisionLog> {
+  const file = await openLogFile(path, { onProblem })
+  return {
+    get dropped() {
+      return file.dropped
+    },
+    record: (_decisionRecord, json) => file.append(`${json}\n`),
+    reopen: () => file.reopen(),
+    close: () => file.close(),
   }
-  return createDecisionLog(fd, onProblem)
 }
 
-/** Write to an open descriptor, say 1 for stdout. */
-export function createDecisionLog(fd: number, onProblem: (error: Error) => void): DecisionLog {
+/** Write to an open descriptor, say 1 for stdout; what becomes of it is the business of whoever reads it. */
+export function createDecisionLog(fd: number, onProblem: (problem: string) => void): DecisionLog {
   let dropped = 0
   const lines = createLineWriter(fd, problem => {
-    if (problem === 'dropped') dropped += 1
-    else onProblem(problem)
+    const isLoss = 'droppedLines' in problem
+    if (isLoss) dropped += problem.droppedLines
+    onProblem(isLoss ? 'too many records wait for the reader' : problem.message)
   })
   return {
     get dropped() {
       return dropped
     },
     record: (_decisionRecord, json) => lines.write(`${json}\n`),
+    reopen: () => {},
     close: () => lines.close(),
   }
 }
@@ -54,6 +57,7 @@ export function createStreamDecisionLog(stream: NodeJS.WritableStream): Decision
     record: (_decisionRecord, json) => {
       stream.write(`${json}\n`)
     },
+    reopen: () => {},
     close: () => Promise.resolve(),
   }
 }

@@ -19,8 +19,9 @@ export type JournalCells = readonly (string | number | null)[]
 /** A retry of a record that was written before. */
 export interface JournalRepeat {
   readonly recordId: string
-  readonly namespace: string
-  readonly name: string | null
+  /** When the first one was decided: finds the row among the few of its millisecond. Milliseconds since the epoch. */
+  readonly at: number
+  /** How many more there were. */
   readonly count: number
   /** Milliseconds since the epoch. */
   readonly lastAt: number
@@ -60,7 +61,7 @@ export function openJournalStore(
   const insertOne = database.prepare(`INSERT INTO admissions (${COLUMNS}) VALUES ${ROW}`)
   const insertMany = database.prepare(`INSERT INTO admissions (${COLUMNS}) VALUES ${manyRows()}`)
   const repeat = database.prepare(
-    'UPDATE admissions SET count = count + ?, last_at = max(last_at, ?) WHERE namespace = ? AND name IS ? AND record_id = ?',
+    'UPDATE admissions SET count = count + ?, last_at = max(last_at, ?) WHERE at = ? AND record_id = ?',
   )
   const beat = database.prepare('UPDATE runs SET last_seen = max(last_seen, ?), dropped = ? WHERE id = ?')
   const stop = database.prepare('UPDATE runs SET last_seen = max(last_seen, ?1), stopped = ?1 WHERE id = ?2')
@@ -71,9 +72,7 @@ export function openJournalStore(
         let at = 0
         for (; at + step <= cells.length; at += step) insertMany.run([...cells.slice(at, at + step)])
         for (; at < cells.length; at += CELLS_PER_ROW) insertOne.run([...cells.slice(at, at + CELLS_PER_ROW)])
-        for (const { count, lastAt, namespace, name, recordId } of repeats) {
-          repeat.run([count, lastAt, namespace, name, recordId])
-        }
+        for (const { count, lastAt, at, recordId } of repeats) repeat.run([count, lastAt, at, recordId])
       })
     },
     beat: (now, dropped) => {

@@ -78,8 +78,6 @@ function untilOpened(worker: Worker): Promise<void> {
 
 interface Retried {
   readonly recordId: string
-  readonly namespace: string
-  readonly name: string | null
   readonly at: number
 }
 
@@ -128,7 +126,7 @@ class ThreadedJournalWriter implements JournalWriter {
       return
     }
     const { id, objectUid, namespace, name } = decisionRecord
-    this.#remember(key, { recordId: id, namespace, name, at })
+    this.#remember(key, { recordId: id, at })
     this.#cells.push(id, at, objectUid, namespace, name, json)
     this.#rows += 1
     this.#unwritten += 1
@@ -154,10 +152,9 @@ class ThreadedJournalWriter implements JournalWriter {
     await this.#worker.terminate()
   }
 
-  /** The row is found by what it was written with: the retry's own name may be another one. */
-  #countRepeat({ recordId, namespace, name }: Retried, at: number): void {
+  #countRepeat({ recordId, at }: Retried, lastAt: number): void {
     const count = (this.#repeats.get(recordId)?.count ?? 0) + 1
-    this.#repeats.set(recordId, { recordId, namespace, name, count, lastAt: at })
+    this.#repeats.set(recordId, { recordId, at, count, lastAt })
     this.#flushSoon()
   }
 

@@ -8,8 +8,12 @@ export interface CommandIo {
   readonly stderr: NodeJS.WritableStream
   /** The status with which the process will end; 0 until set. */
   setExitCode(code: number): void
+  /** Sallyport's own. */
+  readonly version: string
   /** Milliseconds since the epoch. */
   now(): number
   /** Aborts at SIGINT or SIGTERM: stop, drain, end well. */
   readonly signal: AbortSignal
+  /** Call at each SIGHUP, which then no longer ends the process. Absent where there is no process to signal. */
+  readonly onHangup?: (listener: () => void) => void
 }

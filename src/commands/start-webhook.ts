@@ -1,30 +1,26 @@
 /** A running webhook from its parts: recorders, server, listening socket; and its orderly end. */
 
 import { randomBytes } from 'node:crypto'
-import type { AddressInfo } from 'node:net'
-import type { DecisionLog } from '../adapters/decision-log.js'
-import { createDecisionLog, createStreamDecisionLog, openDecisionLog } from '../adapters/decision-log.js'
-import type { JournalWriter } from '../adapters/journal-writer.js'
-import { openJournalWriter } from '../adapters/journal-writer.js'
+import type { AddressInfo, Server } from 'node:net'
 import { KnownError } from '../errors.js'
-import type { Logger } from '../logger.js'
 import type { CompiledPolicy } from '../policy/index.js'
-import type { NamespaceLabels } from '../webhook/ports.js'
+import type { AdmissionObserver, NamespaceLabels } from '../webhook/ports.js'
 import { recordToAll } from '../webhook/ports.js'
-import type { RecordIds } from '../webhook/record-id.js'
-import { createRecordIds } from '../webhook/record-id.js'
-import type { WebhookServer } from '../webhook/server.js'
-import { createWebhookServer, VALIDATE_PATH } from '../webhook/server.js'
-import type { Tally } from '../webhook/tally.js'
-import { createTally } from '../webhook/tally.js'
+import { createRecordIds, type RecordIds } from '../webhook/record-id.js'
+import {
+  createWebhookServer,
+  type ServingTls,
+  secureOptions,
+  VALIDATE_PATH,
+  type WebhookServer,
+} from '../webhook/server.js'
+import { closeRecorders, openRecorders, type RecorderSettings, type Recorders } from './webhook-recorders.js'
 
-/** How long requests in flight may take to finish once the webhook stops. */
+/** How long requests in flight may take to finish, where nobody says. */
 const DRAIN_DEADLINE_MS = 10_000
-/** A disk that refuses every batch must not fill the log as well. */
-const PROBLEM_INTERVAL_MS = 10_000
-const STDOUT_FD = 1
-/** Until namespaces are watched: no labels are known, so the strictest mode that could apply holds. */
+/** Nobody watches namespaces: no labels are known, so the strictest mode that could apply holds. */
 const UNKNOWN_LABELS: NamespaceLabels = { labelsOf: () => undefined }
+const NOBODY: AdmissionObserver = { judged() {}, passed() {}, rejected() {} }
 
 const LISTEN_PROBLEMS: ReadonlyMap<string, string> = new Map([
   ['EADDRINUSE', 'something else listens there'],
@@ -33,21 +29,20 @@ const LISTEN_PROBLEMS: ReadonlyMap<string, string> = new Map([
   ['ENOTFOUND', 'the host is not known'],
 ])
 
-export interface WebhookSettings {
+export interface ListenAddress {
+  readonly host: string
+  /** 0 takes any free one. */
+  readonly port: number
+}
+
+export interface WebhookSettings extends RecorderSettings {
+  /** Asked once a request. */
   readonly policy: () => CompiledPolicy
-  /** PEM. */
-  readonly tls: { readonly cert: string; readonly key: string }
-  /** Port 0 takes any free one. */
-  readonly listen: { readonly host: string; readonly port: number }
-  /** The journal's folder; undefined keeps none. */
-  readonly journal?: string | undefined
-  /** A file's path, or a stream; undefined writes none. */
-  readonly auditLog?: string | NodeJS.WritableStream | undefined
+  readonly tls: ServingTls
+  readonly listen: ListenAddress
   readonly cluster?: string | undefined
   readonly labels?: NamespaceLabels
-  readonly log: Logger
-  /** Milliseconds since the epoch. */
-  readonly now: () => number
+  readonly observer?: AdmissionObserver
 }
 
 export interface RunningWebhook {
@@ -55,14 +50,16 @@ export interface RunningWebhook {
   readonly port: number
   /** Where AdmissionReviews go: `https://127.0.0.1:8443/validate`. */
   readonly url: string
-  tally(): Tally
-  /** Finish what is in flight, then write what waits. @returns how many records were lost since the start. */
-  close(): Promise<{ readonly droppedRecords: number }>
-}
-
-interface Recorders {
-  readonly journal: JournalWriter | undefined
-  readonly auditLog: DecisionLog | undefined
+  /** For handshakes from now on; connections that stand are left alone. */
+  replaceTls(tls: ServingTls): void
+  /** The audit log's file was rotated. */
+  reopenAuditLog(): void
+  /** Records that were lost since the start. */
+  droppedRecords(): { readonly journal: number; readonly auditLog: number }
+  /** From now on each answer asks the API server to take another connection; all are still answered. */
+  beginStop(): void
+  /** Finish what is in flight, then write what waits. */
+  close(deadlineMs?: number): Promise<void>
 }
 
 /**
@@ -73,17 +70,29 @@ interface Recorders {
 export async function startWebhook(settings: WebhookSettings): Promise<RunningWebhook> {
   const recordIds = createRecordIds(randomBytes)
   const recorders = await openRecorders(settings, recordIds(settings.now()))
-  const tally = createTally()
+  let isStopping = false
   try {
-    const server = buildServer(settings, recorders, tally, recordIds)
-    const { address, port, family } = await listen(server, settings.listen)
+    const server = buildServer(settings, recorders, recordIds, () => isStopping)
+    await listen(server, settings.listen, '--listen')
+    const { address, port, family } = addressOf(server.server)
     const host = family === 'IPv6' ? `[${address}]` : address
     return {
       host: address,
       port,
       url: `https://${host}:${port}${VALIDATE_PATH}`,
-      tally: () => tally.read(),
-      close: () => closeAll(server, recorders),
+      replaceTls: tls => server.server.setSecureContext(secureOptions(tls)),
+      reopenAuditLog: () => recorders.auditLog?.reopen(),
+      droppedRecords: () => ({ journal: recorders.journal?.dropped ?? 0, auditLog: recorders.auditLog?.dropped ?? 0 }),
+      beginStop: () => {
+        isStopping = true
+      },
+      close: async (deadlineMs = DRAIN_DEADLINE_MS) => {
+        isStopping = true
+        const deadline = setTimeout(() => server.server.closeAllConnections(), deadlineMs)
+        await server.close()
+        clearTimeout(deadline)
+        await closeRecorders(recorders)
+      },
     }
   } catch (error) {
     await closeRecorders(recorders)
@@ -91,87 +100,45 @@ export async function startWebhook(settings: WebhookSettings): Promise<RunningWe
   }
 }
 
-async function openRecorders(settings: WebhookSettings, runId: string): Promise<Recorders> {
-  const { log, now } = settings
-  const report = (recorder: string) =>
-    atMostEvery(PROBLEM_INTERVAL_MS, now, problem => {
-      log.error({ recorder, problem }, 'Decision records could not be written')
-    })
-  const onLogProblem = report('audit-log')
-  const auditLog = openAuditLog(settings.auditLog, error => onLogProblem(error.message))
-  try {
-    const journal =
-      settings.journal === undefined
-        ? undefined
-        : await openJournalWriter(settings.journal, { now, runId, onProblem: report('journal') })
-    return { journal, auditLog }
-  } catch (error) {
-    await auditLog?.close()
-    throw error
-  }
-}
-
-function openAuditLog(target: WebhookSettings['auditLog'], onProblem: (error: Error) => void): DecisionLog | undefined {
-  if (target === undefined) return undefined
-  if (typeof target === 'string') return openDecisionLog(target, onProblem)
-  // The process's own stdout is written through a buffer; another stream is its owner's business.
-  return 'fd' in target && target.fd === STDOUT_FD
-    ? createDecisionLog(STDOUT_FD, onProblem)
-    : createStreamDecisionLog(target)
-}
-
-function buildServer(
-  settings: WebhookSettings,
-  { journal, auditLog }: Recorders,
-  tally: ReturnType<typeof createTally>,
-  recordIds: RecordIds,
-): WebhookServer {
-  const recorder = recordToAll([journal, auditLog].filter(one => one !== undefined))
-  const { policy, tls, log, now, cluster, labels = UNKNOWN_LABELS } = settings
-  try {
-    return createWebhookServer({ policy, labels, recorder, observer: tally, log, now, recordIds, cluster, tls })
-  } catch (cause) {
-    // OpenSSL has the last word on a certificate: a curve or a signature that it does not take.
-    if (!(cause instanceof Error && 'code' in cause && String(cause.code).startsWith('ERR_'))) throw cause
-    throw new KnownError('TLS_INVALID', `the certificate or key cannot be used (${cause.message})`, { cause })
-  }
-}
-
-async function listen(server: WebhookServer, { host, port }: WebhookSettings['listen']): Promise<AddressInfo> {
+/**
+ * Listen, or say why not in an operator's words.
+ *
+ * @param option the option that named the address, for the message.
+ */
+export async function listen(
+  server: { listen(options: ListenAddress): Promise<unknown> },
+  { host, port }: ListenAddress,
+  option: string,
+): Promise<void> {
   try {
     await server.listen({ host, port })
   } catch (cause) {
     const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
     const problem = LISTEN_PROBLEMS.get(code)
     if (problem === undefined) throw cause
-    throw new KnownError('LISTEN_FAILED', `--listen ${host}:${port}: ${problem}`, { cause })
+    throw new KnownError('LISTEN_FAILED', `${option} ${host}:${port}: ${problem}`, { cause })
   }
+}
+
+/** Where a TCP server listens. */
+export function addressOf(server: Pick<Server, 'address'>): AddressInfo {
   // A TCP server that listens has an address of this form.
-  return server.server.address() as AddressInfo
+  return server.address() as AddressInfo
 }
 
-async function closeAll(server: WebhookServer, recorders: Recorders): Promise<{ readonly droppedRecords: number }> {
-  const deadline = setTimeout(() => server.server.closeAllConnections(), DRAIN_DEADLINE_MS)
-  await server.close()
-  clearTimeout(deadline)
-  await closeRecorders(recorders)
-  return { droppedRecords: (recorders.journal?.dropped ?? 0) + (recorders.auditLog?.dropped ?? 0) }
-}
-
-async function closeRecorders({ journal, auditLog }: Recorders): Promise<void> {
-  await journal?.close()
-  await auditLog?.close()
-}
-
-function atMostEvery(
-  intervalMs: number,
-  now: () => number,
-  tell: (problem: string) => void,
-): (problem: string) => void {
-  let last = Number.NEGATIVE_INFINITY
-  return problem => {
-    if (now() - last < intervalMs) return
-    last = now()
-    tell(problem)
+function buildServer(
+  settings: WebhookSettings,
+  { journal, auditLog }: Recorders,
+  recordIds: RecordIds,
+  isStopping: () => boolean,
+): WebhookServer {
+  const recorder = recordToAll([journal, auditLog].filter(one => one !== undefined))
+  const { policy, tls, log, now, cluster, labels = UNKNOWN_LABELS, observer = NOBODY } = settings
+  try {
+    return createWebhookServer({ policy, labels, recorder, observer, log, now, recordIds, cluster, tls, isStopping })
+  } catch (cause) {
+    // OpenSSL has the last word on a certificate: a curve or a signature that it does not take.
+    if (!(cause instanceof Error && 'code' in cause && String(cause.code).startsWith('ERR_'))) throw cause
+    throw new KnownError('TLS_INVALID', `the certificate or key cannot be used (${cause.message})`, { cause })
   }
 }

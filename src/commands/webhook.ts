@@ -1,22 +1,25 @@
 /** `sallyport webhook`: serve AdmissionReviews over HTTPS until told to stop. */
 
-import { once } from 'node:events'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { loadTlsFiles } from '../adapters/tls-files.js'
+import type { ClusterAccess } from '../adapters/kubernetes-client.js'
 import type { LogLevel } from '../logger.js'
 import { createLogger, LOG_LEVELS } from '../logger.js'
 import type { CommandIo } from './command-io.js'
-import { addPolicyOption, loadPolicyAloud } from './policy-options.js'
-import { startWebhook } from './start-webhook.js'
+import { addPolicyOption } from './policy-options.js'
+import { serveWebhook } from './serve-webhook.js'
+import type { ListenAddress } from './start-webhook.js'
 
 const DEFAULT_LISTEN = '0.0.0.0:8443'
 /** `HOST:PORT`, an IPv6 host in brackets. */
 const LISTEN = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):([0-9]{1,5})$/
 const MAX_PORT = 65_535
+const MAX_SECONDS = 3600
 
 const HELP = `
 Serves POST /validate, for a ValidatingWebhookConfiguration with admissionReviewVersions ["v1"] and sideEffects None.
 Logs go to stderr. With --journal, \`sallyport correlate --journal\` can later say how an image was admitted.
+Changed policy and certificate files are in force within two seconds; a bad change keeps the last good one. SIGHUP looks
+at once and reopens the audit log. A policy that selects namespaces by labels needs --kubeconfig or --in-cluster.
 
 Example:
   sallyport certs --out certs --dns sallyport.sallyport.svc
@@ -24,16 +27,17 @@ Example:
 
 Exit status: 0 after a drained stop (SIGTERM, SIGINT); 64 usage; 78 a bad file, policy, certificate or address.`
 
-interface ListenAddress {
-  readonly host: string
-  readonly port: number
-}
-
 interface WebhookCommandOptions {
   readonly policy: readonly string[]
   readonly tlsCert: string
   readonly tlsKey: string
+  readonly tlsClientCa?: string
   readonly listen: ListenAddress
+  readonly ops?: ListenAddress
+  readonly kubeconfig?: string
+  readonly inCluster?: boolean
+  readonly shutdownDelay: number
+  readonly shutdownTimeout: number
   readonly journal?: string
   readonly auditLog?: string
   readonly cluster?: string
@@ -42,49 +46,63 @@ interface WebhookCommandOptions {
 
 export function webhookCommand(io: CommandIo): Command {
   const command = new Command('webhook').description('Serve the admission webhook over HTTPS.')
-  return addPolicyOption(command, 'many')
+  addPolicyOption(command, 'many')
     .requiredOption('--tls-cert <file>', 'serving certificate, PEM')
     .requiredOption('--tls-key <file>', 'its private key, PEM')
+    .option('--tls-client-ca <file>', 'serve only clients with a certificate of this CA, PEM')
     .addOption(
       new Option('--listen <host:port>', 'where to listen; port 0 takes a free one')
         .default(parseListen(DEFAULT_LISTEN), DEFAULT_LISTEN)
         .argParser(parseListen),
     )
+    .option('--ops <host:port>', 'plain HTTP for /livez, /readyz and /metrics', parseListen)
     .option('--journal <dir>', 'folder of the journal of decisions; made if missing')
-    .option('--audit-log <file>', 'append decision records as NDJSON; - for standard output')
+    .option('--audit-log <file>', 'append decision records as NDJSON, reopened on SIGHUP; - for standard output')
     .option('--cluster <name>', "the cluster's name, for decision records")
+  command
+    .option('--kubeconfig <file>', 'how to reach the API server for namespace labels')
+    .addOption(new Option('--in-cluster', "reach it with the pod's service account").conflicts('kubeconfig'))
+    .option('--shutdown-delay <seconds>', 'keep answering so long after SIGTERM, not ready', parseSeconds, 5)
+    .option('--shutdown-timeout <seconds>', 'then finish requests in flight for at most so long', parseSeconds, 10)
     .addOption(new Option('--log-level <level>', 'least level to log').choices(LOG_LEVELS).default('info'))
     .addHelpText('after', HELP)
     .action(async (options: WebhookCommandOptions) => serve(options, io))
+  return command
 }
 
 async function serve(options: WebhookCommandOptions, io: CommandIo): Promise<void> {
   const log = createLogger({ level: options.logLevel, destination: io.stderr })
-  const policy = await loadPolicyAloud(options.policy, io)
-  const tls = await loadTlsFiles(options.tlsCert, options.tlsKey)
-  if (tls.notAfter <= io.now()) {
-    log.warn({ file: options.tlsCert }, 'The certificate has expired: API servers will refuse it')
-  }
-  const webhook = await startWebhook({
-    policy: () => policy,
-    tls,
-    listen: options.listen,
-    journal: options.journal,
-    auditLog: options.auditLog === '-' ? io.stdout : options.auditLog,
-    cluster: options.cluster,
-    log,
-    now: () => io.now(),
-  })
   if (options.journal === undefined && options.auditLog === undefined) {
     log.warn({}, 'Decisions are not recorded: neither --journal nor --audit-log is given')
   }
-  log.info({ url: webhook.url, policy: policy.name, revision: policy.revision }, 'Listening')
-
-  if (!io.signal.aborted) await once(io.signal, 'abort')
-  log.info({}, 'Stopping: requests in flight are finished')
-  const { droppedRecords } = await webhook.close()
-  log.info({ tally: webhook.tally(), droppedRecords }, 'Stopped')
+  await serveWebhook(
+    {
+      policy: options.policy,
+      tls: { cert: options.tlsCert, key: options.tlsKey, clientCa: options.tlsClientCa },
+      listen: options.listen,
+      ops: options.ops,
+      journal: options.journal,
+      auditLog: options.auditLog,
+      cluster: options.cluster,
+      access: accessOf(options),
+      stop: { delayMs: options.shutdownDelay * 1000, deadlineMs: options.shutdownTimeout * 1000 },
+      version: io.version,
+      log,
+    },
+    io,
+  )
   io.setExitCode(0)
+}
+
+function accessOf({ kubeconfig, inCluster }: WebhookCommandOptions): ClusterAccess | undefined {
+  if (kubeconfig !== undefined) return { kubeconfig }
+  return inCluster === true ? { inCluster } : undefined
+}
+
+function parseSeconds(written: string): number {
+  const seconds = /^\d+(?:\.\d+)?$/.test(written) ? Number(written) : Number.NaN
+  if (!(seconds <= MAX_SECONDS)) throw new InvalidArgumentError(`write seconds, at most ${MAX_SECONDS}`)
+  return seconds
 }
 
 function parseListen(written: string): ListenAddress {

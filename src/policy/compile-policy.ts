@@ -14,7 +14,7 @@ import type { CompiledPolicy, RuntimeTools } from './compiled-policy.js'
 import { readDocument } from './document-problems.js'
 import { buildEntryIndex } from './entry-index.js'
 import { evaluate } from './evaluate.js'
-import { createRulesResolver, type NamespaceRule, type RuleSet } from './namespace-rules.js'
+import { createRulesResolver, type NamespaceRule, type NamespaceRules, type RuleSet } from './namespace-rules.js'
 import type { NamespaceRuleDocument, PolicyDocument, PolicySpec } from './policy-document.js'
 import {
   type DocumentPath,
@@ -125,8 +125,20 @@ function compileDocuments(
     denyEntries: [...defaults.deny.entries, ...rules.flatMap(rule => rule.deny.entries)],
     rulesFor,
     modeFor: scope => rulesFor(scope).mode,
-    allowedIn: scope => rulesFor(scope).allow.flatMap(index => index.entries.map(entry => entry.pattern.text)),
+    allowedIn: (scope, limit) => firstPatterns(rulesFor(scope), limit),
+    allowedCountIn: scope => rulesFor(scope).allow.reduce((sum, index) => sum + index.entries.length, 0),
   }
+}
+
+function firstPatterns({ allow }: NamespaceRules, limit = Number.POSITIVE_INFINITY): readonly string[] {
+  const patterns: string[] = []
+  for (const { entries } of allow) {
+    for (const { pattern } of entries) {
+      if (patterns.length >= limit) return patterns
+      patterns.push(pattern.text)
+    }
+  }
+  return patterns
 }
 
 function placed<Value>(

@@ -32,8 +32,10 @@ export interface CompiledPolicy {
   readonly denyEntries: readonly PolicyEntry[]
   rulesFor(namespace: NamespaceScope): NamespaceRules
   modeFor(namespace: NamespaceScope): Mode
-  /** The allow patterns that count in a namespace, as written, in policy order. */
-  allowedIn(namespace: NamespaceScope): readonly string[]
+  /** The first allow patterns that count in a namespace, as written, in policy order; without a limit all of them. */
+  allowedIn(namespace: NamespaceScope, limit?: number): readonly string[]
+  /** How many allow patterns count in a namespace. */
+  allowedCountIn(namespace: NamespaceScope): number
 }
 
 /** The exception of that id, live or not; undefined when the policy no longer has it. */

@@ -82,9 +82,14 @@ function judgeAll(policy: CompiledPolicy, workload: Workload, question: Admissio
   }))
 }
 
-/** By list and name: an image that moves to another container has changed. */
-function imagesBefore(workload: Workload): ReadonlyMap<string, string> {
-  return new Map(workload.images.map(image => [keyOf(image), image.written]))
+/** By list and name: an image that moves to another container has changed. A name that stands twice vouches for nothing. */
+function imagesBefore(workload: Workload): ReadonlyMap<string, string | undefined> {
+  const before = new Map<string, string | undefined>()
+  for (const image of workload.images) {
+    const key = keyOf(image)
+    before.set(key, before.has(key) ? undefined : image.written)
+  }
+  return before
 }
 
 function keyOf(image: WorkloadImage): string {

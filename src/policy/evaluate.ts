@@ -21,21 +21,42 @@ export interface EvaluationContext {
   readonly now: number
 }
 
+/** Images whose verdict is kept for one namespace's rules; a hostile requester can make up more, and gets nothing of it. */
+const MEMO_SIZE = 1_000
+/** Longer strings are judged anew each time, so that the memo's memory is bounded. */
+const MEMO_LENGTH = 300
+
 /** Judge one image. Cost: bounded for every string, and independent of how many entries the policy has. */
 export function evaluate(policy: CompiledPolicy, written: string, context: EvaluationContext): Verdict {
+  const rules = policy.rulesFor(context.namespace)
+  const known = rules.memo.get(written)
+  if (known !== undefined) return known
   const parsed = parseImageReference(written)
-  if (!parsed.ok) {
-    const detail = parsed.problem
-    return { ...BLANK, written, reference: undefined, outcome: 'denied', reason: 'image-unreadable', detail }
-  }
+  if (!parsed.ok) return unreadable(written, parsed.problem)
   const { reference } = parsed
   const segments = reference.repository.split('/')
-  const rules = policy.rulesFor(context.namespace)
-  const judgement = judge(policy, rules, reference, segments, context)
-  const verdict = { ...BLANK, written, reference, ...judgement }
-  if (judgement.outcome !== 'denied') return verdict
+  const verdict = judgeFully(policy, rules, { reference, segments }, context)
+  // An exception that covers the image makes its verdict a matter of time and of the namespace's name.
+  const isTimeless = findEntry(policy.exceptionIndex, reference, segments, 'allow') === undefined
+  if (isTimeless && written.length <= MEMO_LENGTH) {
+    if (rules.memo.size >= MEMO_SIZE) rules.memo.clear()
+    rules.memo.set(written, verdict)
+  }
+  return verdict
+}
+
+function unreadable(written: string, detail: string): Verdict {
+  return { ...BLANK, written, reference: undefined, outcome: 'denied', reason: 'image-unreadable', detail }
+}
+
+function judgeFully(policy: CompiledPolicy, rules: NamespaceRules, image: Image, context: EvaluationContext): Verdict {
+  const { reference, segments } = image
+  const { written } = reference
+  const { denial, ...judgement } = judge(policy, rules, reference, segments, context)
+  if (judgement.outcome !== 'denied') return { ...BLANK, written, reference, ...judgement }
   const closest = judgement.reason === 'not-allowed' ? findClosestEntry(rules.allow, reference, segments) : undefined
-  return { ...verdict, closest, suggestion: suggest(policy, rules, { reference, segments, judgement }, context) }
+  const suggestion = suggest(policy, rules, image, denial, context)
+  return { ...BLANK, written, reference, ...judgement, closest, suggestion }
 }
 
 /** The parts of a verdict that say nothing unless they are filled in. */
@@ -131,26 +152,29 @@ function findFirst(
   return best
 }
 
-interface Denied {
+/** A readable image, and its repository split at `/`. */
+interface Image {
   readonly reference: ImageReference
   readonly segments: readonly string[]
-  readonly judgement: Judgement
 }
 
 /** The deny entry's fix, else the image's place in a mirror; only what is itself allowed is suggested. */
 function suggest(
   policy: CompiledPolicy,
   rules: NamespaceRules,
-  { reference, segments, judgement }: Denied,
+  { reference, segments }: Image,
+  denial: PolicyEntry | undefined,
   context: EvaluationContext,
 ): string | undefined {
+  // No exception is live at this time: what is suggested is allowed for good, and not just now.
+  const withoutTime = { ...context, now: Number.NaN }
   const isAllowed = (written: string): string | undefined => {
     const parsed = parseImageReference(written)
     if (!parsed.ok) return undefined
-    const repeated = judge(policy, rules, parsed.reference, parsed.reference.repository.split('/'), context)
+    const repeated = judge(policy, rules, parsed.reference, parsed.reference.repository.split('/'), withoutTime)
     return repeated.outcome === 'allowed' ? formatImageReference(parsed.reference) : undefined
   }
-  const fix = judgement.denial?.fix === undefined ? undefined : isAllowed(judgement.denial.fix)
+  const fix = denial?.fix === undefined ? undefined : isAllowed(denial.fix)
   if (fix !== undefined) return fix
   const mirror = findEntry(policy.mirrorIndex, reference, segments, 'allow', entry => {
     return isAllowed(mirrored(entry, reference, segments)) !== undefined

@@ -50,14 +50,15 @@ const HEX_LENGTHS = new Map([
 /** Printable ASCII without the blank: whatever else stands in a reference makes it unreadable. */
 const PRINTABLE = /^[\x21-\x7e]*$/
 const BARE_ID = /^[0-9a-f]{64}$/
+/** A segment, and a path of them. Alphanumerics and separators have no character in common: no backtracking. */
+const SEGMENT = /^[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*$/
+const PATH = /^[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*)*$/
 const DOMAIN_COMPONENT = /^[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?$/
 const IPV6 = /^\[[0-9A-Fa-f:]+\]$/
 const PORT = /^[0-9]+$/
 const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/
 const HEX = /^[0-9a-f]+$/
 const PATH_CHARACTERS = /^[a-z0-9._-]+$/
-/** What may stand between two alphanumeric runs of a segment. */
-const SEPARATOR = /^(?:\.|_{1,2}|-+)$/
 
 /**
  * Read one image reference. Never throws; linear in the length of the input.
@@ -130,16 +131,14 @@ export function problemOfHost(host: string): string | undefined {
     : 'the registry host is malformed'
 }
 
-/** Why one path segment is malformed, or undefined. Linear: each separator run is looked at once. */
+/** Why one path segment is malformed, or undefined. */
 export function problemOfSegment(segment: string): string | undefined {
+  if (SEGMENT.test(segment)) return undefined
   if (segment === '') return 'a path segment is empty'
   if (segment === '.' || segment === '..') return 'a path segment is a dot segment'
   if (/[A-Z]/.test(segment)) return 'the repository must be lower case'
   if (!PATH_CHARACTERS.test(segment)) return 'the repository holds a character that no repository may hold'
-  const separators = segment.split(/[a-z0-9]+/)
-  const hasBlankEnds = separators.length > 1 && separators.at(0) === '' && separators.at(-1) === ''
-  const isWellFormed = hasBlankEnds && separators.slice(1, -1).every(run => SEPARATOR.test(run))
-  return isWellFormed ? undefined : 'a path segment starts, ends or is joined by a misplaced separator'
+  return 'a path segment starts, ends or is joined by a misplaced separator'
 }
 
 /** Why a digest is malformed, or undefined; a missing one is well-formed. */
@@ -189,6 +188,7 @@ function problemOfWhole(written: string): string | undefined {
 }
 
 function problemOfPath(path: string): string | undefined {
+  if (PATH.test(path)) return undefined
   for (const [index, segment] of path.split('/').entries()) {
     const problem = problemOfSegment(segment)
     if (problem === undefined) continue

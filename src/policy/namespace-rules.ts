@@ -5,7 +5,7 @@ import type { GlobMatcher } from './glob.js'
 import type { TagRule } from './pattern.js'
 import type { SelectorDocument } from './policy-document.js'
 import type { PolicyEntry } from './policy-entry.js'
-import { MODES, type Mode } from './verdict.js'
+import { MODES, type Mode, type Verdict } from './verdict.js'
 
 /** A namespace as far as the asking gate knows it. */
 export interface NamespaceScope {
@@ -42,41 +42,60 @@ export interface NamespaceRules {
   readonly deniedTags: readonly DeniedTag[]
   readonly allow: readonly EntryIndex<PolicyEntry>[]
   readonly deny: readonly EntryIndex<PolicyEntry>[]
+  /** Verdicts that depend on nothing but the image, by the written string: a cluster runs the same few again and again. */
+  readonly memo: Map<string, Verdict>
 }
 
-/** How many namespaces are remembered; then the memory starts anew. */
-const MAX_REMEMBERED = 10_000
+/** How many namespaces, and how many different sets of rules, are remembered; then the memory starts anew. */
+const MAX_NAMESPACES = 10_000
+const MAX_RULE_SETS = 200
 
-/** A function that resolves a namespace's rules, and remembers them until its labels object is another one. */
+type Defaults = RuleSet & { readonly mode: Mode }
+
+/**
+ * A function that resolves a namespace's rules. Namespaces to which the same entries apply share one object, and with it
+ * the memo; a namespace is looked at anew when its labels object is another one.
+ */
 export function createRulesResolver(
-  defaults: RuleSet & { readonly mode: Mode },
+  defaults: Defaults,
   rules: readonly NamespaceRule[],
 ): (scope: NamespaceScope) => NamespaceRules {
-  const remembered = new Map<string, { readonly labels: NamespaceScope['labels']; readonly rules: NamespaceRules }>()
+  const byNamespace = new Map<string, { readonly labels: NamespaceScope['labels']; readonly rules: NamespaceRules }>()
+  const byEntries = new Map<string, NamespaceRules>()
   return scope => {
-    const known = remembered.get(scope.name)
+    const known = byNamespace.get(scope.name)
     if (known !== undefined && known.labels === scope.labels) return known.rules
-    if (remembered.size >= MAX_REMEMBERED) remembered.clear()
-    const resolved = resolveRules(defaults, rules, scope)
-    remembered.set(scope.name, { labels: scope.labels, rules: resolved })
+    const applying = applyingRules(rules, scope)
+    const key = Object.values(applying)
+      .map(list => list.map((rule: NamespaceRule) => rules.indexOf(rule)).join())
+      .join(';')
+    const resolved = byEntries.get(key) ?? combine(defaults, applying)
+    remember(byEntries, key, resolved, MAX_RULE_SETS)
+    remember(byNamespace, scope.name, { labels: scope.labels, rules: resolved }, MAX_NAMESPACES)
     return resolved
   }
 }
 
-function resolveRules(
-  defaults: RuleSet & { readonly mode: Mode },
-  rules: readonly NamespaceRule[],
-  scope: NamespaceScope,
-): NamespaceRules {
-  const named = rules.filter(
-    rule => rule.target.by === 'name' && rule.target.names.some(matches => matches(scope.name)),
-  )
-  const { labels } = scope
-  const selected = rules.filter(
-    rule => rule.target.by === 'labels' && labels !== undefined && matchesSelector(rule.target.selector, labels),
-  )
-  // Labels that cannot be read: each selector might select, so whatever is stricter holds and nothing is added to allow.
-  const possible = labels === undefined ? rules.filter(rule => rule.target.by === 'labels') : []
+/** The entries that apply to one namespace, by how sure that is. */
+interface ApplyingRules {
+  readonly named: readonly NamespaceRule[]
+  readonly selected: readonly NamespaceRule[]
+  /** Labels cannot be read: each selector might select. */
+  readonly possible: readonly NamespaceRule[]
+}
+
+function applyingRules(rules: readonly NamespaceRule[], { name, labels }: NamespaceScope): ApplyingRules {
+  const selects = ({ target }: NamespaceRule): boolean =>
+    target.by === 'labels' && labels !== undefined && matchesSelector(target.selector, labels)
+  return {
+    named: rules.filter(({ target }) => target.by === 'name' && target.names.some(matches => matches(name))),
+    selected: rules.filter(selects),
+    possible: labels === undefined ? rules.filter(({ target }) => target.by === 'labels') : [],
+  }
+}
+
+/** Whatever is stricter among the possible holds, and only what certainly applies adds to allow. */
+function combine(defaults: Defaults, { named, selected, possible }: ApplyingRules): NamespaceRules {
   const certain = [defaults, ...named, ...selected]
   const strict = [...certain, ...possible]
   return {
@@ -85,7 +104,13 @@ function resolveRules(
     deniedTags: strict.flatMap(rule => rule.deniedTags),
     allow: certain.map(rule => rule.allow).filter(hasEntries),
     deny: strict.map(rule => rule.deny).filter(hasEntries),
+    memo: new Map(),
   }
+}
+
+function remember<Value>(memory: Map<string, Value>, key: string, value: Value, limit: number): void {
+  if (memory.size >= limit) memory.clear()
+  memory.set(key, value)
 }
 
 function modeOf(

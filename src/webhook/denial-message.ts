@@ -12,6 +12,8 @@ const EVENT_PREFIX_BYTES = 128
 /** The longest denial, in bytes of UTF-8, so that a ReplicaSet's event carries it whole. */
 export const MAX_DENIAL_BYTES = EVENT_BYTES - EVENT_PREFIX_BYTES
 
+/** More than could ever fit. */
+const MAX_ALLOWED_PATTERNS = 64
 const MAX_ALLOWED_BYTES = 200
 const MAX_HELP_BYTES = 200
 const MAX_NAME_LENGTH = 64
@@ -52,7 +54,8 @@ function describeHead(decision: Decision, subject: DecisionSubject, policy: Comp
 
 /** `Allowed in team-a: registry.corp.example/*, gcr.io/distroless/* (+3 more)`: as many as fit, at least one. */
 function describeAllowed({ namespace }: DecisionSubject, policy: CompiledPolicy): string {
-  const patterns = policy.allowedIn(namespace)
+  const patterns = policy.allowedIn(namespace, MAX_ALLOWED_PATTERNS)
+  const total = policy.allowedCountIn(namespace)
   const place = describeName(namespace.name, MAX_NAME_LENGTH) || 'this namespace'
   if (patterns.length === 0) return `Nothing is allowed in ${place}`
   let line = `Allowed in ${place}: `
@@ -63,7 +66,7 @@ function describeAllowed({ namespace }: DecisionSubject, policy: CompiledPolicy)
     line += next
     shown += 1
   }
-  return shown === patterns.length ? line : `${line} (+${patterns.length - shown} more)`
+  return shown === total ? line : `${line} (+${total - shown} more)`
 }
 
 function describeNextStep({ namespace, name }: DecisionSubject, policy: CompiledPolicy): string {

@@ -9,6 +9,7 @@ export type HttpErrorCode =
   | 'BODY_TOO_LARGE'
   | 'MEDIA_TYPE_UNSUPPORTED'
   | 'REQUEST_MALFORMED'
+  | 'OVERLOADED'
   | 'INTERNAL'
 
 export interface HttpError {
@@ -46,6 +47,11 @@ export const HTTP_ERRORS: { readonly [Code in HttpErrorCode]: HttpError & { read
     message: 'The Content-Type is not application/json.',
   },
   REQUEST_MALFORMED: { code: 'REQUEST_MALFORMED', status: 400, message: 'The request is not well-formed HTTP.' },
+  OVERLOADED: {
+    code: 'OVERLOADED',
+    status: 503,
+    message: 'Too much to judge at once: the API server applies its failurePolicy.',
+  },
   INTERNAL: { code: 'INTERNAL', status: 500, message: 'Sallyport failed to judge this request; see its log.' },
 }
 

@@ -1,6 +1,6 @@
 /** What the webhook needs of the world: each port is implemented by an adapter and handed in by a command. */
 
-import type { Action } from '../policy/index.js'
+import type { Decision } from '../policy/index.js'
 import type { DecisionRecord } from './decision-record.js'
 import type { HttpErrorCode } from './http-errors.js'
 
@@ -20,13 +20,21 @@ export interface DecisionRecorder {
   record(decisionRecord: DecisionRecord, json: string): void
 }
 
-/** Counts what happened; every argument comes from a closed set, so that each may become a metric's label. */
+/** Counts what happened. */
 export interface AdmissionObserver {
-  judged(action: Action): void
+  /** @param seconds from the parsed body to the answer. */
+  judged(review: JudgedReview, seconds: number): void
   /** Admitted unread. */
   passed(why: 'operation' | 'other-kind'): void
   /** Answered with an HTTP error: the API server sees no decision. */
   rejected(code: HttpErrorCode): void
+}
+
+/** What is counted of a judged review. The kind is the request's own word: check it before it becomes a label. */
+export interface JudgedReview {
+  readonly kind: string
+  readonly decision: Decision
+  readonly dryRun: boolean
 }
 
 /** The operational log. Foreign data goes under one key of ours, never at the top level. */

@@ -1,7 +1,9 @@
 /** The HTTPS server: built here, not yet listening. One route, `POST /validate`. */
 
 import type { Server } from 'node:https'
-import type { FastifyInstance, FastifyReply, RouteGenericInterface } from 'fastify'
+import type { SecureContextOptions, TlsOptions } from 'node:tls'
+import underPressure from '@fastify/under-pressure'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteGenericInterface } from 'fastify'
 import fastify from 'fastify'
 import type { CompiledPolicy } from '../policy/index.js'
 import { decodeAdmissionReview, encodeAdmissionReview } from './admission-review.js'
@@ -22,6 +24,24 @@ const KEEP_ALIVE_TIMEOUT_MS = 120_000
 const REQUEST_TIMEOUT_MS = 35_000
 const HEADERS_TIMEOUT_MS = 10_000
 const HANDSHAKE_TIMEOUT_MS = 10_000
+/** How often header and request timeouts are looked at. */
+const TIMEOUT_CHECK_MS = 5_000
+/** An API server keeps 25 connections; this is room for many of them, and a bound on what a stranger can open. */
+const MAX_CONNECTIONS = 1024
+/** Beyond it an answer would come too late for most of the queue: say so at once. */
+const MAX_EVENT_LOOP_DELAY_MS = 1_000
+/** Forward secrecy and authenticated encryption only: the suites of TLS 1.3, and those of 1.2 that have both. */
+const CIPHERS = [
+  'TLS_AES_128_GCM_SHA256',
+  'TLS_AES_256_GCM_SHA384',
+  'TLS_CHACHA20_POLY1305_SHA256',
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-CHACHA20-POLY1305',
+  'ECDHE-RSA-CHACHA20-POLY1305',
+].join(':')
 const JSON_TYPE = 'application/json'
 
 export interface WebhookOptions {
@@ -36,9 +56,27 @@ export interface WebhookOptions {
   readonly recordIds: RecordIds
   /** Written into every record; undefined when there is but one cluster. */
   readonly cluster: string | undefined
-  /** PEM. Undefined serves plain HTTP: for tests that inject requests. */
-  readonly tls: { readonly cert: string | Buffer; readonly key: string | Buffer } | undefined
+  /** Undefined serves plain HTTP: for tests that inject requests. */
+  readonly tls: ServingTls | undefined
+  /** True once the webhook stops: each answer then asks the API server to take another connection. Default: never. */
+  readonly isStopping?: () => boolean
 }
+
+/** PEM. */
+export interface ServingTls {
+  readonly cert: string
+  readonly key: string
+  /** The CA of client certificates: with it, only clients that it signed are served. */
+  readonly ca?: string | undefined
+}
+
+/** For `createServer`, and for `setSecureContext` when the certificate is renewed: both need all of it. */
+export function secureOptions({ cert, key, ca }: ServingTls): SecureOptions {
+  const client = ca === undefined ? {} : { ca, requestCert: true, rejectUnauthorized: true }
+  return { cert, key, ...client, minVersion: 'TLSv1.2', ciphers: CIPHERS, honorCipherOrder: true }
+}
+
+type SecureOptions = SecureContextOptions & Pick<TlsOptions, 'requestCert' | 'rejectUnauthorized'>
 
 type Reply = FastifyReply<RouteGenericInterface, Server>
 
@@ -48,6 +86,8 @@ export type WebhookServer = FastifyInstance<Server>
 export function createWebhookServer(options: WebhookOptions): WebhookServer {
   const server = buildServer(options)
   server.server.headersTimeout = HEADERS_TIMEOUT_MS
+  server.server.maxConnections = MAX_CONNECTIONS
+  refuseWhenOverloaded(server, options)
 
   // Fastify's own parser and Ajv are not used: the decoder is the one reader of a review.
   server.removeAllContentTypeParsers()
@@ -77,8 +117,15 @@ export function createWebhookServer(options: WebhookOptions): WebhookServer {
 function buildServer(options: WebhookOptions): WebhookServer {
   const { tls } = options
   return fastify({
-    https: tls === undefined ? null : { ...tls, minVersion: 'TLSv1.2', handshakeTimeout: HANDSHAKE_TIMEOUT_MS },
-    // A logger of Fastify's costs 16 % a request (PERFORMANCE.md); what matters is recorded or logged by us.
+    https:
+      tls === undefined
+        ? null
+        : {
+            ...secureOptions(tls),
+            handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+            connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+          },
+    // A logger of Fastify's costs a sixth of a request; what matters is recorded or logged by us.
     logger: false,
     bodyLimit: BODY_LIMIT_BYTES,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
@@ -92,42 +139,57 @@ function buildServer(options: WebhookOptions): WebhookServer {
   })
 }
 
+/** Checked before a body is read, so that refusing costs next to nothing. */
+function refuseWhenOverloaded(server: WebhookServer, options: WebhookOptions): void {
+  server.register(underPressure, {
+    maxEventLoopDelay: MAX_EVENT_LOOP_DELAY_MS,
+    pressureHandler: (_request: FastifyRequest, reply: FastifyReply) => {
+      options.observer.rejected('OVERLOADED')
+      const { status, code, message } = HTTP_ERRORS.OVERLOADED
+      reply.code(status).header('content-type', JSON_TYPE).send(JSON.stringify({ code, message }))
+    },
+  })
+}
+
 function answerReview(options: WebhookOptions, body: unknown, reply: Reply): Reply {
   const decoded = decodeAdmissionReview(body)
   if (!decoded.ok) {
     return refuse(options, reply, new WebhookHttpError({ ...HTTP_ERRORS.REVIEW_INVALID, message: decoded.problem }))
   }
   const { request } = decoded
+  const startedMs = performance.now()
   const policy = options.policy()
   const now = options.now()
   const judgement = judge(policy, request, options.labels, now)
   if (judgement.status === 'passed') {
     options.observer.passed(judgement.why)
-    return sendJson(reply, encodeAdmissionReview({ uid: request.uid, allowed: true }))
+    return sendJson(options, reply, encodeAdmissionReview({ uid: request.uid, allowed: true }))
   }
-  return answerJudged(options, policy, judgement, now, reply)
+  return answerJudged(options, policy, judgement, { now, startedMs }, reply)
 }
 
 function answerJudged(
   options: WebhookOptions,
   policy: CompiledPolicy,
   { request, metadata, subject, decision }: Extract<Judgement, { status: 'judged' }>,
-  now: number,
+  { now, startedMs }: { readonly now: number; readonly startedMs: number },
   reply: Reply,
 ): Reply {
   const recordId = options.recordIds(now)
   const warnings = describeWarnings(decision, subject, policy)
   const answer = answerDecision(decision, { requestUid: request.uid, subject, policy, recordId, warnings })
-  sendJson(reply, encodeAdmissionReview(answer))
+  sendJson(options, reply, encodeAdmissionReview(answer))
   // The answer is on its way: nothing from here on can delay it.
-  options.observer.judged(decision.action)
+  const { kind, dryRun } = request
+  options.observer.judged({ kind, decision, dryRun }, (performance.now() - startedMs) / 1000)
   const context = { id: recordId, now, cluster: options.cluster, policy, warnings }
   const decisionRecord = createDecisionRecord(request, metadata, decision, context)
   options.recorder.record(decisionRecord, JSON.stringify(decisionRecord))
   return reply
 }
 
-function sendJson(reply: Reply, json: string): Reply {
+function sendJson(options: WebhookOptions, reply: Reply, json: string): Reply {
+  if (options.isStopping?.() === true) reply.header('connection', 'close')
   return reply.header('content-type', JSON_TYPE).send(json)
 }
 
@@ -136,5 +198,5 @@ function refuse(options: WebhookOptions, reply: Reply, error: unknown): Reply {
   const { code, status, message }: HttpError = httpErrorOf(error)
   options.observer.rejected(code)
   if (code === 'INTERNAL') options.log.error({ err: error }, 'A request could not be judged')
-  return sendJson(reply.code(status), JSON.stringify({ code, message }))
+  return sendJson(options, reply.code(status), JSON.stringify({ code, message }))
 }

@@ -26,9 +26,10 @@ export function describeWarnings(
   policy: CompiledPolicy,
 ): readonly string[] {
   if (decision.action !== 'admit' && decision.action !== 'warn') return []
+  const matters = mattersOf(decision)
+  if (matters.length === 0) return []
   const origin = `(policy ${describeName(policy.name, 32)}, rev ${escapeForeign(policy.revision, 16)})`
   const about = describeSubject(subject, MAX_SUBJECT_LENGTH)
-  const matters = mattersOf(decision)
   const lines = matters.slice(0, MAX_LISTED).map(matter => cutToWords(`${about}: ${describeMatter(matter)} ${origin}`))
   const rest = matters.length - lines.length
   return rest === 0 ? lines : [...lines, `${about}: and ${rest} more ${origin}`]

@@ -228,6 +228,7 @@ function fakeIo(): { readonly io: CommandIo; readonly stdout: () => string; read
   }
   const io = {
     ...streams,
+    version: '0.0.0-test',
     setExitCode: () => undefined,
     now: () => Date.UTC(2026, 0, 1),
     signal: new AbortController().signal,

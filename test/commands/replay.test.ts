@@ -43,6 +43,7 @@ async function run(
     })
   let code = 0
   const io: CommandIo = {
+    version: '0.0.0-test',
     stdin,
     stdout: stream('stdout'),
     stderr: stream('stderr'),

@@ -19,6 +19,7 @@ tries=0
 until rm -rf "$1" 2>/dev/null || [ "$tries" -ge 50 ]; do tries=$((tries + 1)); sleep 0.1; done
 `
 const LOG_TAIL_CHARACTERS = 3000
+const POLL_INTERVAL_MS = 100
 
 export interface RunningProcess {
   readonly pid: number
@@ -27,6 +28,13 @@ export interface RunningProcess {
   log(): string
   /** Send a signal and wait for the end. @returns the exit status, or null after a signal that ended it. */
   end(signal: NodeJS.Signals): Promise<number | null>
+}
+
+export interface WaitOptions {
+  /** Default 30,000. */
+  readonly timeoutMs?: number
+  /** What the error's text ends with: a log, the last answer. */
+  readonly evidence?: () => string
 }
 
 export interface ProcessGroup {
@@ -83,14 +91,15 @@ export async function freePort(): Promise<number> {
 export async function eventually<T>(
   what: string,
   ask: () => Promise<T | undefined> | T | undefined,
-  { timeoutMs = 30_000, intervalMs = 100, evidence = () => '' } = {},
+  options: WaitOptions = {},
 ): Promise<T> {
+  const { timeoutMs = 30_000, evidence = () => '' } = options
   const deadline = Date.now() + timeoutMs
   for (;;) {
     const answer = await ask()
     if (answer !== undefined) return answer
     if (Date.now() > deadline) throw new Error(`waited ${timeoutMs / 1000} s for ${what}\n${evidence()}`)
-    await pause(intervalMs)
+    await pause(POLL_INTERVAL_MS)
   }
 }
 

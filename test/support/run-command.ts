@@ -25,7 +25,15 @@ export async function runCommand(argv: readonly string[], options: RunOptions = 
   const setExitCode = (code: number) => {
     exitCode = code
   }
-  await run(argv, { stdin: Readable.from([Buffer.from(stdin)]), stdout, stderr, setExitCode, now: () => now, signal })
+  await run(argv, {
+    stdin: Readable.from([Buffer.from(stdin)]),
+    stdout,
+    stderr,
+    setExitCode,
+    now: () => now,
+    signal,
+    version: '0.0.0-test',
+  })
   stdout.end()
   stderr.end()
   const [out, err] = await Promise.all(written)

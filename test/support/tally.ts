@@ -1,6 +1,6 @@
 /** Counts of what a webhook did since its start, by words from closed sets. */
 
-import type { AdmissionObserver } from './ports.js'
+import type { AdmissionObserver } from '../../src/webhook/ports.js'
 
 /** `judged.deny`, `passed.other-kind`, `rejected.BODY_NOT_JSON`, … → how often. */
 export type Tally = Readonly<Record<string, number>>
@@ -12,7 +12,7 @@ export function createTally(): AdmissionObserver & { read(): Tally } {
     counts.set(word, (counts.get(word) ?? 0) + 1)
   }
   return {
-    judged: action => count(`judged.${action}`),
+    judged: ({ decision }) => count(`judged.${decision.action}`),
     passed: why => count(`passed.${why}`),
     rejected: code => count(`rejected.${code}`),
     read: () => Object.fromEntries([...counts].sort(([one], [other]) => (one < other ? -1 : 1))),
