@@ -4,28 +4,26 @@ import { createHash } from 'node:crypto'
 import { parsePolicyText } from '../src/adapters/yaml.js'
 import { type CompiledPolicy, compilePolicy } from '../src/policy/index.js'
 
+/** Where and when images are judged: a namespace that no policy here has rules for. */
+export const CONTEXT = { namespace: { name: 'team-a', labels: undefined }, now: Date.UTC(2026, 10, 22) }
+
 /** So many registries, and so many organisations in each, share the entries. */
 const REGISTRIES = 50
 const ORGANISATIONS = 400
 
 export interface GeneratedEntry {
   readonly pattern: string
-  /** An image that the pattern accepts. */
+  /** An image that the pattern accepts, without a tag. */
   readonly allowed: string
 }
 
-/** Entry by entry: an exact one, a prefix, an exact one with a tag, a prefix. */
+/** Exact ones and prefixes by turns. */
 export function generateEntries(count: number): readonly GeneratedEntry[] {
   return Array.from({ length: count }, (_, index) => {
     const repository = `${organisationOf(index)}/app-${index}`
-    switch (index % 4) {
-      case 0:
-        return { pattern: repository, allowed: `${repository}:1.27.3` }
-      case 2:
-        return { pattern: `${repository}:1.27.3`, allowed: `${repository}:1.27.3` }
-      default:
-        return { pattern: `${repository}/*`, allowed: `${repository}/server/worker:1.27.3` }
-    }
+    return index % 2 === 0
+      ? { pattern: repository, allowed: repository }
+      : { pattern: `${repository}/*`, allowed: `${repository}/server/worker` }
   })
 }
 
@@ -39,11 +37,11 @@ export function generateCrowdedWildcards(count: number): readonly string[] {
   return Array.from({ length: count }, (_, index) => `registry-0.example.com/*-team/app-${index}`)
 }
 
-/** Images that entries of this policy accept, from all over the list. */
+/** Images that entries of this policy accept, from all over the list, no two the same. */
 export function allowedImages(entries: readonly GeneratedEntry[], count: number): readonly string[] {
   return Array.from({ length: count }, (_, index) => {
     const entry = entries[Math.floor((index * entries.length) / count)]
-    return entry?.allowed ?? ''
+    return `${entry?.allowed}:1.27.${index}`
   })
 }
 
@@ -86,6 +84,11 @@ export function policyOf(patterns: readonly string[], rest: object = {}): Compil
     spec: { mode: 'enforce', allow: patterns, ...rest },
   }
   return compilePolicy([{ file: 'bench.yaml', value, locate: () => start, locateKey: () => start }], () => '0000000')
+}
+
+/** Have every image judged anew that is judged in a namespace without rules of its own. */
+export function forgetVerdicts(policy: CompiledPolicy): void {
+  policy.rulesFor(CONTEXT.namespace).memo.clear()
 }
 
 function organisationOf(index: number): string {

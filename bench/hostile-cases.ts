@@ -93,6 +93,8 @@ function unreadableImages(): readonly string[] {
     `${HOST}/a${'-'.repeat(4_000)}`,
     `${HOST}/a${'_'.repeat(4_000)}a`,
     `${HOST}/${'a/'.repeat(2_000)}a`,
+    `${HOST}/${'a/'.repeat(2_000)}-`,
+    `${HOST}/${'a-a/'.repeat(1_000)}A`,
     `${HOST}/${'a._-'.repeat(1_000)}a`,
     `${HOST}/app:${'a'.repeat(4_000)}`,
     `${HOST}/app@sha256:${'0'.repeat(4_000)}`,

@@ -2,7 +2,9 @@
 
 import { cpus, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
-import { digits, type Group, type GroupReport, type Plan, type Row, type Spread } from './measure.js'
+import type { GroupOrder } from './group-process.js'
+import { digits, type GroupReport, type Row, type Spread } from './measure.js'
+import { startPinned } from './pinned-process.js'
 
 const USAGE = `usage: npm run bench -- [--only policy|hostile|admission|replay]... [--quick]
 
@@ -12,13 +14,7 @@ const USAGE = `usage: npm run bench -- [--only policy|hostile|admission|replay].
 const CYCLES = 11
 const QUICK_CYCLES = 3
 
-/** Loaded only when asked for. */
-const GROUPS: ReadonlyMap<string, () => Promise<Group>> = new Map([
-  ['policy', async () => (await import('./policy.js')).measurePolicy],
-  ['hostile', async () => (await import('./hostile.js')).measureHostile],
-  ['admission', async () => (await import('./admission.js')).measureAdmission],
-  ['replay', async () => (await import('./replay.js')).measureReplay],
-])
+const GROUPS = ['policy', 'hostile', 'admission', 'replay']
 
 interface Choice {
   readonly groups: readonly string[]
@@ -39,8 +35,8 @@ function readArguments(args: readonly string[]): Choice | undefined {
       args: [...args],
       options: { only: { type: 'string', multiple: true }, quick: { type: 'boolean' } },
     })
-    const groups = values.only ?? [...GROUPS.keys()]
-    return groups.every(group => GROUPS.has(group)) ? { groups, isQuick: values.quick === true } : undefined
+    const groups = values.only ?? GROUPS
+    return groups.every(group => GROUPS.includes(group)) ? { groups, isQuick: values.quick === true } : undefined
   } catch {
     return undefined
   }
@@ -51,16 +47,21 @@ async function run({ groups, isQuick }: Choice): Promise<void> {
   const startedAt = new Date()
   const cycles = isQuick ? QUICK_CYCLES : CYCLES
   const reports: (GroupReport & { readonly group: string })[] = []
-  for (const group of groups) {
-    const measure = await GROUPS.get(group)?.()
-    if (measure === undefined) continue
-    const plan: Plan = { isQuick, cycles, progress: words => process.stderr.write(`${group}: ${words}\n`) }
-    reports.push({ group, ...(await measure(plan)) })
-  }
+  for (const group of groups) reports.push({ group, ...(await measure({ group, isQuick, cycles })) })
   process.stdout.write(renderHeader(startedAt, cycles, isQuick, loadAtStart, loadavg()))
   process.stdout.write(renderTable(reports))
   for (const { group, notes } of reports) {
     for (const note of notes) process.stdout.write(`${group}: ${note}\n`)
+  }
+}
+
+async function measure(order: GroupOrder): Promise<GroupReport> {
+  const child = startPinned('./group-process.ts')
+  try {
+    // The decode edge of our own child: it answers in this form.
+    return (await child.ask(order)) as GroupReport
+  } finally {
+    await child.stop()
   }
 }
 

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import t from 'tap'
 import { runCommand } from './support/run-command.js'
 
-const COMMANDS = ['webhook', 'correlate', 'replay', 'check', 'explain', 'certs', 'demo']
+const COMMANDS = ['webhook', 'correlate', 'replay', 'check', 'explain', 'certs', 'report', 'demo']
 
 t.test('--help lists every command, and each has a help of its own with an example', async t => {
   const { stdout, exitCode } = await runCommand(['--help'])

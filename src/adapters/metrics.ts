@@ -110,14 +110,13 @@ function countReview(
 
 /** Read when the page is made, so that nothing has to be kept up to date. */
 function addStateGauges(state: WebhookState, registers: Registry[]): void {
-  const gauge = (name: string, help: string, read: () => number | undefined): void => {
+  const gauge = (name: string, help: string, read: () => number): void => {
     new Gauge({
       name,
       help,
       registers,
       collect() {
-        const value = read()
-        if (value !== undefined) this.set(value)
+        this.set(read())
       },
     })
   }
@@ -154,11 +153,8 @@ function addStateGauges(state: WebhookState, registers: Registry[]): void {
   )
   gauge(
     'sallyport_namespace_labels_synced',
-    '1 when namespace labels are known; absent when no policy selects by them.',
-    () => {
-      const isSynced = state.areLabelsSynced()
-      return isSynced === undefined ? undefined : Number(isSynced)
-    },
+    '0 while the policy selects by namespace labels that are not known yet; else 1.',
+    () => Number(state.areLabelsSynced() ?? true),
   )
   new Gauge({
     name: 'sallyport_records_dropped',

@@ -1,21 +1,34 @@
-/** The shipped catalogue of offensive tools, as one policy sees it. */
+/** The shipped catalogue of offensive tools and the rules beside it, as one policy sees them. */
 
 import { fileURLToPath } from 'node:url'
 import { KnownError } from '../errors.js'
-import { compileToolCatalogue, parseToolCatalogue, type RuntimeTools, type ToolCatalogue } from '../policy/index.js'
+import {
+  compileToolCatalogue,
+  compileToolRules,
+  parseToolCatalogue,
+  type RuntimeTools,
+  type ToolCatalogue,
+} from '../policy/index.js'
 import { readTextFile } from './text-file.js'
 
-const SHIPPED = fileURLToPath(new URL('../../policies/offensive-tools.json', import.meta.url))
-
-/** @throws KnownError when the policy removes a tool that does not exist, or the shipped file is damaged. */
+/** @throws KnownError when the policy removes a tool that does not exist, or a shipped file is damaged. */
 export async function loadToolCatalogue(runtime: RuntimeTools): Promise<ToolCatalogue> {
-  return compileToolCatalogue(parseToolCatalogue(parseJson(await readTextFile(SHIPPED)), SHIPPED), runtime)
+  const [tools, wrappers, tells, collisions] = await Promise.all([
+    readShipped('offensive-tools.json'),
+    readShipped('command-wrappers.json'),
+    readShipped('argument-tells.json'),
+    readShipped('name-collisions.json'),
+  ])
+  const rules = compileToolRules({ wrappers, tells, collisions })
+  return compileToolCatalogue(parseToolCatalogue(tools.data, tools.file), runtime, rules)
 }
 
-function parseJson(text: string): unknown {
+async function readShipped(name: string): Promise<{ readonly data: unknown; readonly file: string }> {
+  const file = fileURLToPath(new URL(`../../policies/${name}`, import.meta.url))
   try {
-    return JSON.parse(text)
+    return { data: JSON.parse(await readTextFile(file)), file }
   } catch (cause) {
-    throw new KnownError('POLICY_INVALID', `${SHIPPED}: is no valid JSON`, { cause })
+    if (cause instanceof KnownError) throw cause
+    throw new KnownError('POLICY_INVALID', `${file}: is no valid JSON`, { cause })
   }
 }

@@ -86,7 +86,7 @@ function whereOf({ pod_namespace: namespace, pod_name: pod, container_id: id, co
 }
 
 function whatOf({ kind, process, image }: Finding): string {
-  return cell(kind === 'offensive-tool' ? process : (image ?? ''))
+  return cell(kind === 'non-allowlisted-image' || kind === 'image-drift' ? (image ?? '') : process)
 }
 
 /** `2026-11-21 23:22:32 → 23:23:01`: the date once, when both fall on one day. */

@@ -192,8 +192,7 @@ function toJson(
     ...rest,
     rows: rows.filter(isShown),
     others: others.filter(isShown),
-    input:
-      journal === undefined ? { records, logLines, unreadable, firstUnreadable: firstUnreadable ?? null } : null,
+    input: journal === undefined ? { records, logLines, unreadable, firstUnreadable: firstUnreadable ?? null } : null,
   })
 }
 

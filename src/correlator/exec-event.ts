@@ -60,6 +60,10 @@ export interface ExecEvent {
   /** Undefined for a process of the host, or when the agent could not name the pod in time (then `docker` is set). */
   readonly pod: EventPod | undefined
   readonly parent: EventParent | undefined
+  /** Descends from the container's first process; false after `kubectl exec`. Newer agents only. */
+  readonly isInInitTree: boolean | undefined
+  /** Names that the binary's file has; 0: deleted, or never named. Only when the agent reads credentials. */
+  readonly hardLinks: number | undefined
 }
 
 export type DecodedEvent =
@@ -121,6 +125,8 @@ function decodeExec(root: JsonObject, exec: JsonObject): DecodedEvent {
       docker: textOf(process['docker']),
       pod: podOf(process['pod']),
       parent: parentOf(exec['parent']),
+      isInInitTree: booleanOf(process['in_init_tree']),
+      hardLinks: hardLinksOf(process['binary_properties']),
     },
   }
 }
@@ -162,6 +168,12 @@ function parentOf(value: unknown): EventParent | undefined {
   }
 }
 
+function hardLinksOf(properties: unknown): number | undefined {
+  const file = isObject(properties) ? properties['file'] : undefined
+  const inode = isObject(file) ? file['inode'] : undefined
+  return isObject(inode) ? numberOf(inode['links']) : undefined
+}
+
 function parseObject(text: string): JsonObject | string {
   try {
     const value: unknown = JSON.parse(text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text)
@@ -182,6 +194,10 @@ function isObject(value: unknown): value is JsonObject {
 /** An empty string says nothing more than a missing field does. */
 function textOf(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined
+}
+
+function booleanOf(value: unknown): boolean | undefined {
+  return typeof value === 'boolean' ? value : undefined
 }
 
 function numberOf(value: unknown): number | undefined {

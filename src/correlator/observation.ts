@@ -1,10 +1,10 @@
 /** What a detection says of one exec event; observations with the same fingerprint become one finding. */
 
-import type { ToolMatch, Verdict } from '../policy/index.js'
+import type { SightingKind, ToolMatch, Verdict } from '../policy/index.js'
 import type { AdmissionExplanation } from './explain-admission.js'
 import type { Certainty } from './image-use.js'
 
-export type FindingKind = 'non-allowlisted-image' | 'offensive-tool' | 'image-drift'
+export type FindingKind = 'non-allowlisted-image' | 'image-drift' | 'coverage' | SightingKind
 
 export type Severity = 'info' | 'low' | 'medium' | 'high'
 

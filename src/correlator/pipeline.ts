@@ -3,6 +3,7 @@
 import type { CompiledPolicy, ToolCatalogue } from '../policy/index.js'
 import type { AdmissionJournal } from './admission-journal.js'
 import { createAdmissionLookup } from './admission-lookup.js'
+import { detectCoverage } from './coverage-detection.js'
 import { createDetectionContext, type DetectionContext, type DetectionTools } from './detection-context.js'
 import { detectDrift } from './drift-detection.js'
 import type { EventSource } from './event-source.js'
@@ -41,6 +42,7 @@ const DETECTIONS: readonly ((event: ExecEvent, context: DetectionContext) => rea
   detectTool,
   detectImage,
   detectDrift,
+  detectCoverage,
 ]
 
 /**

@@ -1,5 +1,7 @@
 /** The policy's public door: whatever the gates, the commands and the tests may call. */
 
+export type { Command, UnwrapStep } from './command.js'
+export { type CommandLine, readCommandLine } from './command-line.js'
 export { compilePolicy } from './compile-policy.js'
 export { type CompiledPolicy, findException, type RuntimeTools } from './compiled-policy.js'
 export { type Action, type AdmissionQuestion, type Decision, decide, type JudgedImage } from './decide.js'
@@ -30,9 +32,11 @@ export {
   matchTool,
   type NameMatch,
   type ToolCatalogue,
-  type ToolMatch,
 } from './tool-catalogue.js'
 export { parseToolCatalogue, type ToolCatalogueDocument } from './tool-catalogue-document.js'
+export { inspectExec } from './tool-inspection.js'
+export { compileToolRules, type ToolRuleSources, type ToolRules } from './tool-rules.js'
+export type { ExecFacts, ExecSighting, SightingKind, ToolMatch } from './tool-sighting.js'
 export { type ClosestEntry, MODES, type Mode, type Outcome, type Reason, type Verdict } from './verdict.js'
 export { toVerdictJson, type VerdictJson } from './verdict-json.js'
 export {

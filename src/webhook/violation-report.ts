@@ -16,7 +16,7 @@ export interface ReportLimits {
   readonly rows: number
   /** Those that come later are summed up. */
   readonly namespaces: number
-  /** An object that comes back after so many others may be counted anew. */
+  /** An object takes a place or two; one that comes back when its place was taken is counted anew. */
   readonly rememberedObjects: number
 }
 

@@ -163,7 +163,10 @@ t.test('tools', async t => {
     [
       'in a container without a pod',
       eventOf({ ...nmap, pod: undefined }),
-      [{ code: 'nmap', container_id: 'c'.repeat(31), pod_name: undefined, remarks: [/could not name the pod/] }],
+      [
+        { code: 'nmap', container_id: 'c'.repeat(31), pod_name: undefined, remarks: [/could not name the pod/] },
+        { kind: 'coverage', code: 'podless-container', severity: 'info' },
+      ],
     ],
     ['on the node itself', eventOf({ ...nmap, pod: undefined, docker: undefined }), []],
     ['not its arguments', eventOf({ binary: '/bin/echo', arguments: 'nmap', pod: ALLOWED }), []],

@@ -51,6 +51,8 @@ export function eventOf(changes: Partial<ExecEvent> = {}): ExecEvent {
     docker: 'c'.repeat(31),
     pod: podOf(),
     parent: { binary: '/bin/sh', arguments: undefined, pid: 1 },
+    isInInitTree: true,
+    hardLinks: undefined,
     ...changes,
   }
 }
@@ -82,6 +84,8 @@ export function lineOf(event: ExecEvent): string {
           workload_kind: pod.workloadKind,
         },
         docker: event.docker,
+        binary_properties: event.hardLinks === undefined ? undefined : { file: { inode: { links: event.hardLinks } } },
+        in_init_tree: event.isInInitTree,
       },
       parent,
     },

@@ -20,8 +20,8 @@ import type { DecisionRecord } from '../../src/webhook/decision-record.js'
 import { BODY_LIMIT_BYTES, HTTP_ERRORS } from '../../src/webhook/http-errors.js'
 import { createRecordIds } from '../../src/webhook/record-id.js'
 import { createWebhookServer } from '../../src/webhook/server.js'
-import { createTally } from '../support/tally.js'
 import { policyOf } from '../support/policies.js'
+import { createTally } from '../support/tally.js'
 
 const NOW = Date.parse('2026-11-22T08:00:00Z')
 const POLICY = policyOf({ mode: 'enforce', allow: ['docker.io/library/nginx'] })
@@ -365,7 +365,17 @@ t.test('the command serves until it is told to stop, and names what is wrong bef
 
   const controller = new AbortController()
   const { io, stderr, stdout, exit } = commandIo(controller)
-  const args = [...given('tls.crt', 'tls.key'), '--listen', '127.0.0.1:0', '--audit-log', '-', '--cluster', 'c1', '--shutdown-delay', '0']
+  const args = [
+    ...given('tls.crt', 'tls.key'),
+    '--listen',
+    '127.0.0.1:0',
+    '--audit-log',
+    '-',
+    '--cluster',
+    'c1',
+    '--shutdown-delay',
+    '0',
+  ]
   const running = run(webhookCommand(io), args)
   let log = ''
   stderr.setEncoding('utf8')
