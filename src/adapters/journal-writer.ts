@@ -85,7 +85,8 @@ class ThreadedJournalWriter implements JournalWriter {
   readonly #worker: Worker
   readonly #options: JournalWriterOptions
   readonly #heartbeat: NodeJS.Timeout
-  readonly #recent = new Map<string, Retried>()
+  #recent = new Map<string, Retried>()
+  #former = new Map<string, Retried>()
   #cells: (string | number | null)[] = []
   #rows = 0
   #repeats = new Map<string, JournalRepeat>()
@@ -116,7 +117,7 @@ class ThreadedJournalWriter implements JournalWriter {
     }
     const at = Date.parse(decisionRecord.time)
     const key = retryKeyOf(decisionRecord)
-    const earlier = this.#recent.get(key)
+    const earlier = this.#recent.get(key) ?? this.#former.get(key)
     if (earlier !== undefined && at - earlier.at <= RETRY_WINDOW_MS) {
       this.#countRepeat(earlier, at)
       return
@@ -159,14 +160,12 @@ class ThreadedJournalWriter implements JournalWriter {
   }
 
   #remember(key: string, retried: Retried): void {
-    // Deleting first moves the key to the end: the first one is always the oldest.
-    this.#recent.delete(key)
-    this.#recent.set(key, retried)
-    if (this.#recent.size <= MAX_RETRY_KEYS) return
-    for (const oldest of this.#recent.keys()) {
-      this.#recent.delete(oldest)
-      return
+    // Two generations: to take the oldest key out of one Map, V8 walks over all the places that were emptied before.
+    if (this.#recent.size >= MAX_RETRY_KEYS / 2) {
+      this.#former = this.#recent
+      this.#recent = new Map()
     }
+    this.#recent.set(key, retried)
   }
 
   #flushSoon(): void {

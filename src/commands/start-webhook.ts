@@ -65,7 +65,7 @@ export interface RunningWebhook {
 /**
  * Start a webhook. Whoever starts it closes it.
  *
- * @throws KnownError LISTEN_FAILED, JOURNAL_UNUSABLE, FILE_UNREADABLE, TLS_INVALID; nothing is left open then.
+ * @throws KnownError LISTEN_FAILED, JOURNAL_UNUSABLE, FILE_UNWRITABLE, TLS_INVALID; nothing is left open then.
  */
 export async function startWebhook(settings: WebhookSettings): Promise<RunningWebhook> {
   const recordIds = createRecordIds(randomBytes)

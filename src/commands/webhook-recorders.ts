@@ -28,7 +28,7 @@ export interface Recorders {
   readonly auditLog: DecisionLog | undefined
 }
 
-/** @throws KnownError JOURNAL_UNUSABLE or FILE_UNREADABLE; nothing is left open then. */
+/** @throws KnownError JOURNAL_UNUSABLE or FILE_UNWRITABLE; nothing is left open then. */
 export async function openRecorders(settings: RecorderSettings, runId: string): Promise<Recorders> {
   const { log, now } = settings
   const report = (recorder: string) =>
