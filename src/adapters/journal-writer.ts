@@ -17,10 +17,12 @@ const BATCH_ROWS = 256
 const MAX_WAITING_ROWS = 20_000
 /** Messages that the thread has not answered yet. */
 const MAX_IN_FLIGHT = 4
-/** The API server and the controllers retry within seconds (KUBERNETES.md); what comes later is counted anew. */
+/** The API server and the controllers retry within seconds; what comes later is counted anew. */
 const RETRY_WINDOW_MS = 60_000
 /** The oldest keys make room: an attacker's flood costs memory for so many and no more. */
 const MAX_RETRY_KEYS = 20_000
+/** Beside this file: compiled it is JavaScript, under a loader it is the source. */
+const WORKER_FILE = import.meta.url.endsWith('.ts') ? './journal-worker.ts' : './journal-worker.js'
 const HEARTBEAT_INTERVAL_MS = 2_000
 const CLOSE_DEADLINE_MS = 5_000
 
@@ -58,7 +60,7 @@ export async function openJournalWriter(directory: string, options: JournalWrite
   }
   const { runId, retention = DEFAULT_RETENTION } = options
   const workerData: JournalThreadData = { directory, runId, started: options.now(), retention }
-  const worker = new Worker(new URL('./journal-worker.js', import.meta.url), { workerData })
+  const worker = new Worker(new URL(WORKER_FILE, import.meta.url), { workerData })
   await untilOpened(worker)
   // The server keeps the process alive, not its journal.
   worker.unref()

@@ -41,7 +41,7 @@ export interface StatusCause {
   readonly field: string
 }
 
-/** Without `code` the client would get a 400, without `message` "denied without explanation" (KUBERNETES.md). */
+/** Without `code` the client would get a 400, without `message` "denied without explanation". */
 export interface DenialStatus {
   readonly code: 403
   readonly reason: 'Forbidden'

@@ -5,7 +5,7 @@ import { escapeForeign } from '../policy/index.js'
 import type { DecisionSubject, Detail, ViolationGroup } from './violation-text.js'
 import { describeGroup, describeName, describeSubject, groupByImage } from './violation-text.js'
 
-/** An event's message is cut at 1,024 characters (DESIGN §3), counted in bytes here. */
+/** An event's message is cut at 1,024 characters, counted in bytes here. */
 const EVENT_BYTES = 1024
 /** Room for what comes before ours: `Error creating: admission webhook "…" denied the request: `. */
 const EVENT_PREFIX_BYTES = 128

@@ -18,7 +18,7 @@ export interface HttpError {
   readonly message: string
 }
 
-/** A review with its object and old object; etcd keeps objects of 1.5 MiB, JSON swells them (DESIGN §3). */
+/** A review with its object and old object; etcd keeps objects of 1.5 MiB, JSON swells them. */
 export const BODY_LIMIT_BYTES = 7 * 1024 * 1024
 
 export const HTTP_ERRORS: { readonly [Code in HttpErrorCode]: HttpError & { readonly code: Code } } = {

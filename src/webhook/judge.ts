@@ -70,10 +70,13 @@ function isMirrorPod(request: AdmissionRequest, metadata: ObjectMetadata): boole
 }
 
 function subjectOf(request: AdmissionRequest, metadata: ObjectMetadata, namespace: NamespaceScope): DecisionSubject {
+  // Kubernetes 1.20 gives the generated name with the review: to name a pod that will never exist would make each retry
+  // of a controller another message, and so another event.
+  const isGenerated = request.operation === 'CREATE' && metadata.generateName !== ''
   const name = request.name || metadata.name
   return {
     kind: request.kind === EPHEMERAL_CONTAINERS ? 'Pod' : request.kind,
     namespace,
-    name: name === '' && metadata.generateName !== '' ? `${metadata.generateName}*` : name,
+    name: isGenerated ? `${metadata.generateName}*` : name,
   }
 }

@@ -10,7 +10,7 @@ export interface OwnerReference {
 
 /** What is missing or of the wrong type is empty; nothing here changes a verdict, except for mirror pods. */
 export interface ObjectMetadata {
-  /** Final on Pod CREATE: the stored pod will have the same one (KUBERNETES.md). Empty when unknown. */
+  /** Final on Pod CREATE: the stored pod will have the same one. Empty when unknown. */
   readonly uid: string
   readonly name: string
   readonly generateName: string

@@ -5,7 +5,7 @@ import { escapeForeign } from '../policy/index.js'
 import type { DecisionSubject, ViolationGroup } from './violation-text.js'
 import { describeGroup, describeName, describeSubject, groupByImage } from './violation-text.js'
 
-/** Once all warnings together exceed 4,096 runes, the API server cuts each to this many (KUBERNETES.md). */
+/** Once all warnings together exceed 4,096 runes, the API server cuts each to this many. */
 export const MAX_WARNING_RUNES = 256
 /** Nine, and a line that counts the rest: ten lines of 256 stay below 4,096. */
 const MAX_LISTED = 9
