@@ -2,8 +2,8 @@
  * Child process of group `admission`: sends AdmissionReviews over kept-alive connections, each as soon as its former
  * answer is in, and counts.
  *
- * HTTP/1.1 is written by hand on TLS sockets: node's own client costs more a request than the server that is measured,
- * so that the client would be the limit.
+ * HTTP/1.1 is written by hand on TLS sockets: a whole client does about as much a request as the server that is measured,
+ * and the load should not be what limits the rate.
  */
 
 import { connect, type TLSSocket } from 'node:tls'

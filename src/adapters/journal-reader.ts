@@ -2,12 +2,14 @@
 
 import type { AdmissionJournal, PodIdentity, RecordedAdmission } from '../correlator/admission-journal.js'
 import type { DecisionRecord } from '../webhook/decision-record.js'
+import { generationOf, keyOfName, keyOfUid } from './journal-key.js'
 import type { JournalDatabase } from './journal-schema.js'
 import { openForReading, readNumber } from './journal-schema.js'
 
 /** Far more than one pod can have; a forged name must not fetch the whole journal. */
 const MAX_FOUND = 100
-const PAGE_ROWS = 500
+/** A batch has 1 MB or so at most. */
+const PAGE_BATCHES = 16
 /** Heartbeats come every 2 s, so a killed run may have lived a little longer than it says: shorter gaps are none. */
 const MAX_GAP_MS = 5_000
 
@@ -29,7 +31,10 @@ export interface CountedRecord {
 export interface JournalReader extends AdmissionJournal {
   /** The stretches over which a webhook recorded and lost nothing, oldest first. */
   coverageSpans(): readonly Span[]
-  /** Oldest first; a page at a time, so that a reader holds up no writer and a million records fit. */
+  /**
+   * Oldest first; a page at a time, so that a reader holds up no writer and a million records fit. Where two webhooks
+   * write one journal, records of the same tenth of a second may come in any order.
+   */
   records(filter: { readonly since?: number; readonly namespace?: string }): IterableIterator<CountedRecord>
   close(): void
 }
@@ -39,10 +44,6 @@ export interface JournalReader extends AdmissionJournal {
  */
 export function openJournalReader(directory: string): JournalReader {
   const database = openForReading(directory)
-  const byUid = database.prepare('SELECT at, record FROM admissions WHERE uid = ? ORDER BY at, id LIMIT ?')
-  const byName = database.prepare(
-    'SELECT at, record FROM admissions WHERE namespace = ? AND name = ? ORDER BY at, id LIMIT ?',
-  )
   // After a failed read nothing is known any more: neither a record nor that there is none.
   let isBroken = false
   const guarded = <T>(read: () => T, otherwise: T): T => {
@@ -54,10 +55,7 @@ export function openJournalReader(directory: string): JournalReader {
       return otherwise
     }
   }
-  const find = ({ uid, namespace, name }: PodIdentity): readonly RecordedAdmission[] => {
-    const rows = uid === undefined ? byName.all([namespace, name, MAX_FOUND]) : byUid.all([uid, MAX_FOUND])
-    return (rows as StoredRow[]).map(toAdmission)
-  }
+  const find = createFinder(database)
   return {
     findAdmissions: pod => guarded(() => find(pod), []),
     coverage: () => guarded(() => spansOf(database).at(-1), undefined),
@@ -70,9 +68,18 @@ export function openJournalReader(directory: string): JournalReader {
 }
 
 /** The decode edge of the journal's own tables: `openForReading` has checked their version. */
-interface StoredRow {
+interface StoredBatch {
+  readonly id: number
+  readonly since: number
+  readonly until: number
+  readonly records: string
+}
+
+interface StoredRepeat {
   readonly at: number
-  readonly record: string
+  readonly record_id: string
+  readonly count: number
+  readonly last_at: number
 }
 
 interface StoredRun {
@@ -80,11 +87,54 @@ interface StoredRun {
   readonly last_seen: number
 }
 
-function toAdmission({ at, record: json }: StoredRow): RecordedAdmission {
-  const record = JSON.parse(json) as DecisionRecord
+/** From a pod to the records of its uid, or else of its name. */
+function createFinder(database: JournalDatabase): (pod: PodIdentity) => readonly RecordedAdmission[] {
+  // Keys lie by generation: one look into each, and not one through all keys.
+  const candidates = database.prepare(
+    `WITH RECURSIVE generations (id) AS (SELECT ?2 UNION ALL SELECT id + 1 FROM generations WHERE id < ?3)
+     SELECT keys.batch FROM generations CROSS JOIN keys ON keys.generation = generations.id AND keys.hash = ?1
+     ORDER BY keys.batch`,
+  )
+  const batch = database.prepare('SELECT records FROM batches WHERE id = ?')
+  return ({ uid, namespace, name }) => {
+    const key = uid === undefined ? keyOfName(namespace, name) : keyOfUid(uid)
+    const needle = JSON.stringify(uid ?? name)
+    const isWanted = (record: DecisionRecord): boolean =>
+      uid === undefined ? record.namespace === namespace && record.name === name : record.objectUid === uid
+    const first = generationOf(readNumber(database, 'SELECT min(id) FROM batches'))
+    const last = generationOf(readNumber(database, 'SELECT max(id) FROM batches'))
+    const found: DecisionRecord[] = []
+    for (const [id] of candidates.raw(true).all([key, first, last]) as [number][]) {
+      // One that was deleted meanwhile is none.
+      const [records = ''] = (batch.raw(true).get([id]) ?? []) as [string?]
+      found.push(...linesWith(records, needle).map(parseRecord).filter(isWanted))
+      if (found.length >= MAX_FOUND) break
+    }
+    return found.slice(0, MAX_FOUND).map(toAdmission).toSorted((one, other) => one.at - other.at)
+  }
+}
+
+/** The lines that hold the text: only they need to be parsed. */
+function linesWith(text: string, needle: string): readonly string[] {
+  const lines: string[] = []
+  let end = 0
+  for (let at = text.indexOf(needle); at !== -1; at = text.indexOf(needle, end)) {
+    end = text.indexOf('\n', at)
+    if (end === -1) end = text.length
+    lines.push(text.slice(text.lastIndexOf('\n', at) + 1, end))
+  }
+  return lines
+}
+
+/** The decode edge of our own lines. */
+function parseRecord(line: string): DecisionRecord {
+  return JSON.parse(line) as DecisionRecord
+}
+
+function toAdmission(record: DecisionRecord): RecordedAdmission {
   return {
     recordId: record.id,
-    at,
+    at: Date.parse(record.time),
     operation: record.operation,
     dryRun: record.dryRun,
     kind: record.kind,
@@ -130,23 +180,35 @@ function spansOf(database: JournalDatabase): readonly Span[] {
 
 function* listRecords(
   database: JournalDatabase,
-  { since = 0, namespace }: { readonly since?: number; readonly namespace?: string },
+  { since = Number.NEGATIVE_INFINITY, namespace }: { readonly since?: number; readonly namespace?: string },
 ): IterableIterator<CountedRecord> {
-  const scope = namespace === undefined ? '' : 'AND namespace = ?5'
   const page = database.prepare(
-    `SELECT id, at, last_at, count, record FROM admissions
-     WHERE at >= ?1 AND (at > ?2 OR id > ?3) ${scope} ORDER BY at, id LIMIT ?4`,
+    `SELECT id, since, until, records FROM batches
+     WHERE until >= ?1 AND (until > ?1 OR id > ?2) ORDER BY until, id LIMIT ${PAGE_BATCHES}`,
   )
-  let at = since
+  let until = Math.max(since, 0)
   let id = -1
   for (;;) {
-    const parameters = [at, at, id, PAGE_ROWS, ...(namespace === undefined ? [] : [namespace])]
-    const rows = page.all(parameters) as (StoredRow & { id: number; last_at: number; count: number })[]
-    for (const row of rows) {
-      yield { record: JSON.parse(row.record) as DecisionRecord, count: row.count, firstAt: row.at, lastAt: row.last_at }
-      at = row.at
-      id = row.id
+    const batches = page.all([until, id]) as StoredBatch[]
+    for (const batch of batches) {
+      for (const counted of readBatch(database, batch)) {
+        const isWanted = counted.firstAt >= since && (namespace ?? counted.record.namespace) === counted.record.namespace
+        if (isWanted) yield counted
+      }
+      until = batch.until
+      id = batch.id
     }
-    if (rows.length < PAGE_ROWS) return
+    if (batches.length < PAGE_BATCHES) return
   }
+}
+
+function readBatch(database: JournalDatabase, { since, until, records }: StoredBatch): readonly CountedRecord[] {
+  const select = database.prepare('SELECT at, record_id, count, last_at FROM repeats WHERE at BETWEEN ? AND ?')
+  const repeats = new Map((select.all([since, until]) as StoredRepeat[]).map(repeat => [repeat.record_id, repeat]))
+  return records.split('\n').map(line => {
+    const record = parseRecord(line)
+    const firstAt = Date.parse(record.time)
+    const repeat = repeats.get(record.id)
+    return { record, count: 1 + (repeat?.count ?? 0), firstAt, lastAt: repeat?.last_at ?? firstAt }
+  })
 }

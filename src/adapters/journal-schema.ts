@@ -18,25 +18,36 @@ const BUSY_TIMEOUT_MS = 5_000
 const WAL_LIMIT_BYTES = 64 * 1024 * 1024
 
 /**
- * `admissions` keeps the record as JSON, and beside it what it is looked up by. `uid` is the object's.
- * `count` is how often the same object and outcome came within the retry window, `last_at` when it last did.
- * `runs` says when a webhook was recording. `bounds` holds `pruned_before`: older records may have been deleted.
+ * A row of `batches` keeps the decision records that were written together, one JSON a line, `since` and `until` their
+ * first and last time: a row with indexes for each record costs five times as much as the record's share of a batch.
+ * `keys` says which batches may hold a record of an object (hashes of its uid, and of its namespace and name; see
+ * journal-key.ts); its rows lie by `generation`, so that new ones stand together and old ones go together.
+ * `repeats` counts the same objects and outcomes that came again within the retry window; `at` and `record_id` are the
+ * first one's. `runs` says when a webhook was recording. `bounds` holds `pruned_before`: older records may be deleted.
+ * Times are milliseconds since the epoch.
  */
 const TABLES = `
-  CREATE TABLE admissions (
-    id INTEGER PRIMARY KEY,
-    record_id TEXT NOT NULL,
-    at INTEGER NOT NULL,
-    last_at INTEGER NOT NULL,
-    count INTEGER NOT NULL DEFAULT 1,
-    uid TEXT,
-    namespace TEXT NOT NULL,
-    name TEXT,
-    record TEXT NOT NULL
+  CREATE TABLE batches (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    since INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    records TEXT NOT NULL
   );
-  CREATE INDEX admissions_by_time ON admissions (at);
-  CREATE INDEX admissions_by_uid ON admissions (uid) WHERE uid IS NOT NULL;
-  CREATE INDEX admissions_by_name ON admissions (namespace, name);
+  CREATE INDEX batches_by_time ON batches (until);
+  CREATE TABLE keys (
+    generation INTEGER NOT NULL,
+    hash INTEGER NOT NULL,
+    batch INTEGER NOT NULL,
+    PRIMARY KEY (generation, hash, batch)
+  ) WITHOUT ROWID;
+  CREATE TABLE repeats (
+    at INTEGER NOT NULL,
+    record_id TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    last_at INTEGER NOT NULL,
+    PRIMARY KEY (at, record_id)
+  ) WITHOUT ROWID;
   CREATE TABLE runs (
     id TEXT PRIMARY KEY,
     started INTEGER NOT NULL,

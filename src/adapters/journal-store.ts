@@ -1,25 +1,18 @@
 /** The journal's writes, one transaction a batch. Synchronous: it runs in the journal's own thread. */
 
+import { generationOf } from './journal-key.js'
 import type { JournalDatabase } from './journal-schema.js'
 import { openForWriting, readNumber } from './journal-schema.js'
 
-/** How many rows one INSERT takes: half the CPU of as many single ones. */
-const ROWS_PER_INSERT = 32
-const CELLS_PER_ROW = 6
-/** Rows that one DELETE takes at most: a short transaction each. */
-const PRUNE_STEP = 1_000
-/** Deletes of one pruning: far more than a batch adds, so that deleting keeps up with writing. */
+/** Batches that one DELETE takes at most: a short transaction each. */
+const PRUNE_STEP = 250
+/** Deletes of one pruning: far more than is written meanwhile, so that deleting keeps up with writing. */
 const MAX_PRUNE_STEPS = 20
-const COLUMNS = 'record_id, at, last_at, uid, namespace, name, record'
-const ROW = '(?1, ?2, ?2, ?3, ?4, ?5, ?6)'
-
-/** `[recordId, at, uid, namespace, name, record]` of each row, one after the other: cheap to hand to a thread. */
-export type JournalCells = readonly (string | number | null)[]
 
 /** A retry of a record that was written before. */
 export interface JournalRepeat {
   readonly recordId: string
-  /** When the first one was decided: finds the row among the few of its millisecond. Milliseconds since the epoch. */
+  /** When the first one was decided. Milliseconds since the epoch. */
   readonly at: number
   /** How many more there were. */
   readonly count: number
@@ -28,7 +21,13 @@ export interface JournalRepeat {
 }
 
 export interface JournalBatch {
-  readonly cells: JournalCells
+  /** Decision records, one JSON a line; empty when there are only repeats. One text: the cheapest to hand to a thread. */
+  readonly records: string
+  /** When the first and the last of them were decided. Milliseconds since the epoch. */
+  readonly since: number
+  readonly until: number
+  /** What the records are found by, see journal-key.ts. */
+  readonly keys: readonly number[]
   readonly repeats: readonly JournalRepeat[]
 }
 
@@ -58,21 +57,26 @@ export function openJournalStore(
 ): JournalStore {
   const database = openForWriting(directory)
   database.prepare('INSERT INTO runs (id, started, last_seen) VALUES (?, ?, ?)').run([runId, started, started])
-  const insertOne = database.prepare(`INSERT INTO admissions (${COLUMNS}) VALUES ${ROW}`)
-  const insertMany = database.prepare(`INSERT INTO admissions (${COLUMNS}) VALUES ${manyRows()}`)
+  const insertBatch = database.prepare('INSERT INTO batches (since, until, size, records) VALUES (?, ?, ?, ?)')
+  // One statement for all keys, in their order: a bound value costs more than a row.
+  const insertKeys = database.prepare(
+    'INSERT OR IGNORE INTO keys (generation, hash, batch) SELECT ?1, value, ?2 FROM json_each(?3)',
+  )
   const repeat = database.prepare(
-    'UPDATE admissions SET count = count + ?, last_at = max(last_at, ?) WHERE at = ? AND record_id = ?',
+    `INSERT INTO repeats (at, record_id, count, last_at) VALUES (?1, ?2, ?3, ?4)
+     ON CONFLICT DO UPDATE SET count = count + ?3, last_at = max(last_at, ?4)`,
   )
   const beat = database.prepare('UPDATE runs SET last_seen = max(last_seen, ?), dropped = ? WHERE id = ?')
   const stop = database.prepare('UPDATE runs SET last_seen = max(last_seen, ?1), stopped = ?1 WHERE id = ?2')
   return {
-    write({ cells, repeats }) {
+    write({ records, since, until, keys, repeats }) {
       inTransaction(database, () => {
-        const step = ROWS_PER_INSERT * CELLS_PER_ROW
-        let at = 0
-        for (; at + step <= cells.length; at += step) insertMany.run([...cells.slice(at, at + step)])
-        for (; at < cells.length; at += CELLS_PER_ROW) insertOne.run([...cells.slice(at, at + CELLS_PER_ROW)])
-        for (const { count, lastAt, at, recordId } of repeats) repeat.run([count, lastAt, at, recordId])
+        if (records !== '') {
+          const batch = Number(insertBatch.run([since, until, records.length, records]).lastInsertRowid)
+          const sorted = keys.toSorted((one, other) => one - other)
+          insertKeys.run([generationOf(batch), batch, JSON.stringify(sorted)])
+        }
+        for (const { count, lastAt, at, recordId } of repeats) repeat.run([at, recordId, count, lastAt])
       })
     },
     beat: (now, dropped) => {
@@ -84,14 +88,6 @@ export function openJournalStore(
       database.close()
     },
   }
-}
-
-/** `(?1, ?2, ?2, ?3, …), (?7, ?8, ?8, ?9, …)`: `at` is also the first `last_at`. */
-function manyRows(): string {
-  const rows = Array.from({ length: ROWS_PER_INSERT }, (_, row) =>
-    ROW.replaceAll(/\?(\d)/g, (_match, digit: string) => `?${Number(digit) + row * CELLS_PER_ROW}`),
-  )
-  return rows.join(', ')
 }
 
 function inTransaction(database: JournalDatabase, work: () => void): void {
@@ -106,33 +102,31 @@ function inTransaction(database: JournalDatabase, work: () => void): void {
 }
 
 function prune(database: JournalDatabase, { maxAgeMs, maxBytes }: Retention, now: number): void {
-  const oldest = now - maxAgeMs
-  let excess = excessRows(database, maxBytes)
-  const tooOld = database.prepare('SELECT max(at) FROM (SELECT at FROM admissions WHERE at < ? ORDER BY at LIMIT ?)')
-  const tooMuch = database.prepare('SELECT max(at) FROM (SELECT at FROM admissions ORDER BY at LIMIT ?)')
+  const tooOld = now - maxAgeMs
+  let excess = bytesInUse(database) - maxBytes
+  const oldest = database.prepare('SELECT until, size FROM batches ORDER BY until LIMIT ?').raw(true)
   for (let step = 0; step < MAX_PRUNE_STEPS; step += 1) {
-    const rows = Math.min(excess, PRUNE_STEP)
-    const row: unknown = rows > 0 ? tooMuch.raw(true).get([rows]) : tooOld.raw(true).get([oldest, PRUNE_STEP])
-    const upTo: unknown = Array.isArray(row) ? row[0] : undefined
-    if (typeof upTo !== 'number') break
+    // The decode edge of our own table.
+    const batches = oldest.all([PRUNE_STEP]) as [until: number, size: number][]
+    let upTo: number | undefined
+    for (const [until, size] of batches) {
+      if (until >= tooOld && excess <= 0) break
+      upTo = until
+      excess -= size
+    }
+    if (upTo === undefined) break
     deleteUpTo(database, upTo)
-    excess -= rows
   }
-  database.prepare('DELETE FROM runs WHERE last_seen < ?').run([oldest])
+  const first = readNumber(database, 'SELECT min(id) FROM batches')
+  database.prepare('DELETE FROM keys WHERE generation < ?').run([generationOf(first)])
+  database.prepare('DELETE FROM runs WHERE last_seen < ?').run([tooOld])
 }
 
-/** How many of the oldest rows must go for the rest to fit. Rows go in order, so that their ids count them. */
-function excessRows(database: JournalDatabase, maxBytes: number): number {
-  const used = bytesInUse(database)
-  if (used <= maxBytes) return 0
-  const rows = readNumber(database, 'SELECT max(id) - min(id) + 1 FROM admissions')
-  return Math.ceil((rows * (used - maxBytes)) / used)
-}
-
-/** Records of the same millisecond go together, so that `pruned_before` is exact. */
+/** Batches that end in the same millisecond go together, so that `pruned_before` is exact. */
 function deleteUpTo(database: JournalDatabase, upTo: number): void {
   inTransaction(database, () => {
-    database.prepare('DELETE FROM admissions WHERE at <= ?').run([upTo])
+    database.prepare('DELETE FROM batches WHERE until <= ?').run([upTo])
+    database.prepare('DELETE FROM repeats WHERE at <= ?').run([upTo])
     database
       .prepare(
         `INSERT INTO bounds (name, value) VALUES ('pruned_before', ?1)

@@ -6,13 +6,15 @@ import { KnownError } from '../errors.js'
 import type { DecisionRecord } from '../webhook/decision-record.js'
 import { retryKeyOf } from '../webhook/decision-record.js'
 import type { DecisionRecorder } from '../webhook/ports.js'
+import { keyOfName, keyOfUid } from './journal-key.js'
 import type { JournalRepeat, Retention } from './journal-store.js'
 import type { FromJournalThread, JournalThreadData, ToJournalThread } from './journal-worker.js'
 
 /** A record is durable after this long at the latest, when the disk keeps up. */
 const FLUSH_INTERVAL_MS = 50
-/** A full batch goes at once. */
+/** A full batch goes at once; a reader takes it into memory whole. */
 const BATCH_ROWS = 256
+const BATCH_CHARACTERS = 1024 * 1024
 /** Records that may wait for the thread, some 25 MB; more are dropped and counted. */
 const MAX_WAITING_ROWS = 20_000
 /** Messages that the thread has not answered yet. */
@@ -89,8 +91,11 @@ class ThreadedJournalWriter implements JournalWriter {
   readonly #heartbeat: NodeJS.Timeout
   #recent = new Map<string, Retried>()
   #former = new Map<string, Retried>()
-  #cells: (string | number | null)[] = []
+  #records = ''
   #rows = 0
+  #keys: number[] = []
+  #since = Number.POSITIVE_INFINITY
+  #until = 0
   #repeats = new Map<string, JournalRepeat>()
   /** Rows that wait here or in the thread. */
   #unwritten = 0
@@ -128,13 +133,8 @@ class ThreadedJournalWriter implements JournalWriter {
       this.#dropped += 1
       return
     }
-    const { id, objectUid, namespace, name } = decisionRecord
-    this.#remember(key, { recordId: id, at })
-    this.#cells.push(id, at, objectUid, namespace, name, json)
-    this.#rows += 1
-    this.#unwritten += 1
-    if (this.#rows >= BATCH_ROWS) this.#flush()
-    else this.#flushSoon()
+    this.#remember(key, { recordId: decisionRecord.id, at })
+    this.#add(decisionRecord, json, at)
   }
 
   async close(): Promise<void> {
@@ -153,6 +153,18 @@ class ThreadedJournalWriter implements JournalWriter {
     await closed
     clearTimeout(deadline)
     await this.#worker.terminate()
+  }
+
+  #add({ objectUid, namespace, name }: DecisionRecord, json: string, at: number): void {
+    this.#records = this.#rows === 0 ? json : `${this.#records}\n${json}`
+    if (objectUid !== null) this.#keys.push(keyOfUid(objectUid))
+    if (name !== null) this.#keys.push(keyOfName(namespace, name))
+    this.#since = Math.min(this.#since, at)
+    this.#until = Math.max(this.#until, at)
+    this.#rows += 1
+    this.#unwritten += 1
+    if (this.#rows >= BATCH_ROWS || this.#records.length >= BATCH_CHARACTERS) this.#flush()
+    else this.#flushSoon()
   }
 
   #countRepeat({ recordId, at }: Retried, lastAt: number): void {
@@ -180,10 +192,14 @@ class ThreadedJournalWriter implements JournalWriter {
     // While the thread is behind, records wait here, where they are bounded, and not in its message queue.
     const hasWork = this.#rows > 0 || this.#repeats.size > 0
     if (!hasWork || this.#inFlight >= MAX_IN_FLIGHT) return
-    const batch = { cells: this.#cells, repeats: [...this.#repeats.values()] }
+    const [records, since, until, keys] = [this.#records, this.#since, this.#until, this.#keys]
+    const batch = { records, since, until, keys, repeats: [...this.#repeats.values()] }
     this.#send({ type: 'write', batch, rows: this.#rows })
-    this.#cells = []
+    this.#records = ''
     this.#rows = 0
+    this.#keys = []
+    this.#since = Number.POSITIVE_INFINITY
+    this.#until = 0
     this.#repeats = new Map()
   }
 

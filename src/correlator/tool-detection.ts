@@ -1,67 +1,159 @@
-/** Kind `offensive-tool`: a tool of the catalogue runs in a container. The code is the tool's name. */
+/**
+ * What a process in a container gives away of tools: one that runs, one that is fetched or installed, a program that
+ * comes from no file. The code is the tool's name, or where the program came from.
+ */
 
-import { type CompiledPolicy, escapeForeign, isLive, matchTool, type ToolMatch } from '../policy/index.js'
+import {
+  type CompiledPolicy,
+  type Confidence,
+  type ExecSighting,
+  escapeForeign,
+  inspectExec,
+  isLive,
+  type SightingKind,
+  type ToolMatch,
+} from '../policy/index.js'
 import type { DetectionContext } from './detection-context.js'
 import type { ExecEvent } from './exec-event.js'
 import { describePodCommand, inspectContainerCommand } from './next-command.js'
 import type { Observation, Severity, Suppression } from './observation.js'
 
+/** ATT&CK techniques of the kinds that are no run of a tool: reflective loading, deletion, transfer, discovery. */
+const ATTACK: Readonly<Record<Exclude<SightingKind, 'offensive-tool'>, readonly string[]>> = {
+  'fileless-exec': ['T1620'],
+  'unlinked-exec': ['T1070.004'],
+  'tool-install': ['T1105'],
+  'tool-staging': ['T1105'],
+  'tool-enumeration': ['T1518'],
+}
+
 /** Processes of the node itself are out of scope: administrators work there. */
 export function detectTool(event: ExecEvent, context: DetectionContext): readonly Observation[] {
   const { pod, docker } = event
   if (pod === undefined && docker === undefined) return []
-  const match = matchTool(context.tools.catalogue, event.binary)
-  if (match === undefined) return []
-  const isImageDenied = context.use?.verdict.outcome === 'denied'
-  const [severity, risk] = weigh(match, isImageDenied)
-  const suppression = pod === undefined ? undefined : suppress(context.tools.policy, match, pod.namespace, context.now)
-  const where = pod === undefined ? `container ${docker}` : `${pod.namespace}/${pod.name}`
-  return [
-    {
-      kind: 'offensive-tool',
-      code: match.tool,
-      severity,
-      risk,
-      // A name is never proof: any program may bear it.
-      certainty: match.confidence === 'low' ? 'unknown' : 'likely',
-      attack: match.attack,
-      title: `${match.tool} (${match.category}) runs in ${escapeForeign(where, 300)}`,
-      image: context.use?.image,
-      verdict: context.use?.verdict,
-      tool: match,
-      admission: context.admission,
-      suppression,
-      remarks: remarksOn(event, match),
-      remedy: `ask the owner of the workload; a sanctioned use gets an exception with tools: [${match.tool}]`,
-      nextCommand:
-        pod === undefined ? inspectContainerCommand(docker ?? '') : describePodCommand(pod.namespace, pod.name),
-    },
-  ]
+  const sightings = inspectExec(context.tools.catalogue, {
+    binary: event.binary,
+    arguments: event.arguments,
+    parentBinary: event.parent?.binary,
+    hardLinks: event.hardLinks,
+    isExecProbe: pod?.container?.isExecProbe === true,
+    isInInitTree: event.isInInitTree,
+    image: pod?.container?.imageName,
+  })
+  return sightings.map(sighting => observationOf(sighting, event, context))
 }
 
-function weigh({ dualUse, isWeak, confidence }: ToolMatch, isImageDenied: boolean): readonly [Severity, number] {
-  // A weak name wants a second signal, and an image that nobody allowed is one.
-  if (isWeak || confidence === 'low') return isImageDenied ? ['medium', 35] : ['low', 15]
-  if (dualUse || confidence === 'medium') return ['medium', 35]
+function observationOf(sighting: ExecSighting, event: ExecEvent, context: DetectionContext): Observation {
+  const { kind, code, tool } = sighting
+  const { pod, docker = '' } = event
+  const isImageDenied = context.use?.verdict.outcome === 'denied'
+  const [severity, risk] = weigh(sighting, isImageDenied)
+  return {
+    kind,
+    code,
+    severity,
+    risk,
+    // Neither a name nor arguments are proof: any program may bear the one and take the other.
+    certainty: sighting.confidence === 'low' ? 'unknown' : 'likely',
+    attack: kind === 'offensive-tool' ? (tool?.attack ?? []) : ATTACK[kind],
+    title: titleOf(sighting, event),
+    image: context.use?.image,
+    verdict: context.use?.verdict,
+    tool,
+    admission: kind === 'offensive-tool' ? context.admission : undefined,
+    suppression: suppress(context.tools.policy, tool, pod?.namespace, context.now),
+    remarks: remarksOn(event, sighting),
+    remedy: remedyFor(sighting),
+    nextCommand: pod === undefined ? inspectContainerCommand(docker) : describePodCommand(pod.namespace, pod.name),
+  }
+}
+
+function weigh({ kind, tool, confidence }: ExecSighting, isImageDenied: boolean): readonly [Severity, number] {
+  switch (kind) {
+    case 'offensive-tool':
+      return weighTool(tool, confidence, isImageDenied)
+    case 'fileless-exec':
+    case 'unlinked-exec':
+      if (confidence === 'low') return ['low', 10]
+      return tool === undefined ? ['medium', confidence === 'high' ? 40 : 30] : ['high', 60]
+    case 'tool-staging':
+      return ['medium', 25]
+    case 'tool-install':
+      return tool?.dualUse === true ? ['low', 10] : ['medium', 25]
+    case 'tool-enumeration':
+      return ['info', 5]
+  }
+}
+
+function weighTool(
+  tool: ToolMatch | undefined,
+  confidence: Confidence,
+  isImageDenied: boolean,
+): readonly [Severity, number] {
+  // A name that says little wants a second signal, and an image that nobody allowed is one.
+  if (confidence === 'low') return isImageDenied ? ['medium', 35] : ['low', 15]
+  const isProved = confidence === 'high' && (tool?.tells.length ?? 0) > 0
+  if (!isProved && (tool?.dualUse === true || confidence === 'medium')) return ['medium', 35]
   return ['high', 60]
 }
 
-function suppress(policy: CompiledPolicy, match: ToolMatch, namespace: string, now: number): Suppression | undefined {
-  const exception = policy.exceptions.find(
-    each => each.isTool(match.tool.toLowerCase()) && isLive(each, namespace, now),
+function titleOf({ kind, code, tool }: ExecSighting, event: ExecEvent): string {
+  const { pod, docker } = event
+  const where = escapeForeign(pod === undefined ? `container ${docker}` : `${pod.namespace}/${pod.name}`, 300)
+  switch (kind) {
+    case 'offensive-tool':
+      return `${code} (${tool?.category}) runs in ${where}`
+    case 'fileless-exec':
+      return `a program runs from no file (${code}) in ${where}`
+    case 'unlinked-exec':
+      return `a program whose file is gone runs in ${where}`
+    case 'tool-install':
+      return `${code} is installed in ${where}`
+    case 'tool-staging':
+      return `${code} is fetched in ${where}`
+    case 'tool-enumeration':
+      return `somebody looks for ${code} in ${where}`
+  }
+}
+
+function remedyFor({ kind, code, tool }: ExecSighting): string {
+  if (kind === 'offensive-tool' || kind.startsWith('tool-')) {
+    return `ask the owner of the workload; a sanctioned use gets an exception with tools: [${code}]`
+  }
+  const known = tool === undefined ? '' : `, which is perhaps ${tool.tool}`
+  return `find out what was run${known}, and make the container's file systems read-only`
+}
+
+/** An exception for one tool covers no other that the same process gave away. */
+function suppress(
+  policy: CompiledPolicy,
+  tool: ToolMatch | undefined,
+  namespace: string | undefined,
+  now: number,
+): Suppression | undefined {
+  if (tool === undefined || namespace === undefined) return undefined
+  const covering = [tool.tool, ...tool.alsoTools].map(name =>
+    policy.exceptions.find(each => each.isTool(name.toLowerCase()) && isLive(each, namespace, now)),
   )
-  if (exception === undefined) return undefined
+  const [exception] = covering
+  if (exception === undefined || covering.includes(undefined)) return undefined
   const { id, owner, reason, expires } = exception
   return { exception: id, owner, reason, expires: new Date(expires).toISOString() }
 }
 
-function remarksOn(event: ExecEvent, match: ToolMatch): readonly string[] {
-  const remarks: string[] = []
+function remarksOn(event: ExecEvent, { tool, confidence }: ExecSighting): readonly string[] {
+  const remarks = new Set<string>()
   if (event.pod === undefined) {
-    remarks.push('the agent could not name the pod of this container: namespace, image and exceptions are not known')
+    remarks.add('the agent could not name the pod of this container: namespace, image and exceptions are not known')
   }
-  if (match.isWeak) remarks.push('the name alone says little: innocent programs have it too')
-  if (match.dualUse) remarks.push('administrators use this tool as well')
-  if (event.pod?.container?.isExecProbe === true) remarks.push('the agent takes it for a probe of the kubelet')
-  return remarks
+  if (tool?.isWeak === true && confidence === 'low') {
+    remarks.add('the name alone says little: innocent programs have it too')
+  }
+  for (const reason of tool?.because ?? []) remarks.add(reason)
+  if (tool?.dualUse === true) remarks.add('administrators use this tool as well')
+  if (event.pod?.container?.isExecProbe === true) remarks.add('the agent takes it for a probe of the kubelet')
+  if (event.flags.includes('truncArgs') || event.flags.includes('errorArgs')) {
+    remarks.add('the agent did not read all of the arguments')
+  }
+  return [...remarks]
 }

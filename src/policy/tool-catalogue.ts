@@ -9,8 +9,11 @@ import {
   problemOfToolPattern,
   TOOL_PROFILES,
   type ToolCatalogueDocument,
+  type ToolProfile,
 } from './tool-catalogue-document.js'
 import { basename, MAX_NAME_LENGTH, type NameVariant, nameVariants, plainName } from './tool-name.js'
+import { NO_RULES, type ToolRules } from './tool-rules.js'
+import { indexTells, type TellIndex } from './tool-tell.js'
 
 /** Programs whose answer is kept. A cluster runs some hundreds of different ones; a hostile pod can make up more. */
 const MEMO_SIZE = 4_096
@@ -29,6 +32,8 @@ export interface NameMatch {
   readonly dualUse: boolean
   /** The name says little alone; wants a second signal. */
   readonly isWeak: boolean
+  /** The smallest profile in which the name counts alone. */
+  readonly profile: ToolProfile
   /** As the catalogue or the policy writes it. */
   readonly pattern: string
   /** The form of the name that met the pattern. */
@@ -42,26 +47,35 @@ export interface NameMatch {
   readonly confidence: Confidence
 }
 
-export interface ToolMatch extends NameMatch {
-  /** Which part of the process gave it away; unwrapped shells and interpreters will add more words. */
-  readonly matchedOn: 'binary.basename'
-}
-
-/** Made by `compileToolCatalogue`, read by `matchTool` and `matchName`; its parts are of no use to others. */
-export interface ToolCatalogue {
+/** Names and what they stand for; whole ones and those with a wildcard. */
+export interface NameTable {
   readonly exact: ReadonlyMap<string, ToolName>
   readonly globs: readonly ToolGlob[]
   /** Answers by path; a memory of a pure function, so that nothing can be seen of it but the time. */
-  readonly memo: Map<string, ToolMatch | undefined>
+  readonly memo: Map<string, NameMatch | undefined>
 }
 
-interface ToolName {
+/** Made by `compileToolCatalogue`, read by `matchTool`, `matchName` and `inspectExec`; of no use to others. */
+export interface ToolCatalogue extends NameTable {
+  /**
+   * Names that count alone only in a stricter profile, and here with a second signal beside them. Empty in the profile
+   * `quiet`, which wants no such guesses.
+   */
+  readonly beyond: NameTable
+  /** The catalogue's tools by name, the removed ones left out. */
+  readonly tools: ReadonlyMap<string, CatalogueTool>
+  readonly rules: ToolRules
+  /** The rules' tells, those that the profile holds. */
+  readonly tells: TellIndex
+}
+
+export interface ToolName {
   readonly tool: CatalogueTool
   readonly pattern: string
   readonly isWeak: boolean
 }
 
-interface ToolGlob extends ToolName {
+export interface ToolGlob extends ToolName {
   readonly matches: GlobMatcher
 }
 
@@ -72,23 +86,36 @@ interface ToolGlob extends ToolName {
  *
  * @throws KnownError POLICY_INVALID: an unknown name to remove, an added tool whose name is taken, a bad pattern.
  */
-export function compileToolCatalogue(document: ToolCatalogueDocument, runtime: RuntimeTools): ToolCatalogue {
+export function compileToolCatalogue(
+  document: ToolCatalogueDocument,
+  runtime: RuntimeTools,
+  rules: ToolRules = NO_RULES,
+): ToolCatalogue {
   const removed = new Set(runtime.remove)
-  checkRemoved(document, removed)
+  checkRemoved(document, rules, removed)
   const kept = document.tools.filter(tool => !removed.has(tool.name))
-  const exact = new Map<string, ToolName>()
-  const globs: ToolGlob[] = []
-  for (const tool of addedTools(runtime, kept)) {
-    for (const pattern of tool.patterns) addPattern({ tool, pattern, isWeak: false }, exact, globs)
+  const added = addedTools(runtime, kept)
+  const counting = newTable()
+  const beyond = newTable()
+  for (const tool of added) {
+    for (const pattern of tool.patterns) addPattern({ tool, pattern, isWeak: false }, counting)
   }
   const level = TOOL_PROFILES.indexOf(runtime.profile)
   for (const tool of kept) {
     for (const pattern of tool.patterns) {
-      if (levelOf(tool, pattern) > level || exact.has(pattern)) continue
-      addPattern({ tool, pattern, isWeak: tool.weak.includes(pattern) }, exact, globs)
+      if (counting.exact.has(pattern)) continue
+      const table = levelOf(tool, pattern) > level ? beyond : counting
+      addPattern({ tool, pattern, isWeak: tool.weak.includes(pattern) }, table)
     }
   }
-  return { exact, globs, memo: new Map() }
+  const tells = rules.tells.filter(tell => !removed.has(tell.tool) && TOOL_PROFILES.indexOf(tell.profile) <= level)
+  return {
+    ...counting,
+    beyond: runtime.profile === 'quiet' ? newTable() : beyond,
+    tools: new Map([...kept, ...added].map(tool => [tool.name, tool])),
+    rules,
+    tells: indexTells(tells),
+  }
 }
 
 /**
@@ -96,36 +123,36 @@ export function compileToolCatalogue(document: ToolCatalogueDocument, runtime: R
  *
  * @param binary the path as Tetragon gives it: never resolved, never cleaned. Bounded time, whatever it holds.
  */
-export function matchTool(catalogue: ToolCatalogue, binary: string): ToolMatch | undefined {
-  if (binary.length > MEMO_PATH_LENGTH) return matchBinary(catalogue, binary)
-  const { memo } = catalogue
+export function matchTool(table: NameTable, binary: string): NameMatch | undefined {
+  if (binary.length > MEMO_PATH_LENGTH) return matchName(table, basename(binary))
+  const { memo } = table
   const known = memo.get(binary)
   if (known !== undefined || memo.has(binary)) return known
-  const match = matchBinary(catalogue, binary)
+  const match = matchName(table, basename(binary))
   if (memo.size >= MEMO_SIZE) memo.clear()
   memo.set(binary, match)
   return match
 }
 
 /** The tool that a bare name stands for: a script, an applet or the word of a command line, without its directory. */
-export function matchName(catalogue: ToolCatalogue, name: string): NameMatch | undefined {
+export function matchName(table: NameTable, name: string): NameMatch | undefined {
   const plain = plainName(name)
   if (plain === undefined) return undefined
   const variants = nameVariants(plain)
   // Whole names first, in every form: `impacket-psexec.py` is impacket's psexec, not merely something of `impacket-*`.
   for (const variant of variants) {
-    const found = catalogue.exact.get(variant.name)
+    const found = table.exact.get(variant.name)
     if (found !== undefined) return matchOf(found, variant, plain.isTrimmed)
   }
   for (const variant of variants) {
-    const found = catalogue.globs.find(glob => glob.matches(variant.name))
+    const found = table.globs.find(glob => glob.matches(variant.name))
     if (found !== undefined) return matchOf(found, variant, plain.isTrimmed)
   }
   return undefined
 }
 
-function checkRemoved(document: ToolCatalogueDocument, removed: ReadonlySet<string>): void {
-  const names = new Set(document.tools.map(tool => tool.name))
+function checkRemoved(document: ToolCatalogueDocument, { tells }: ToolRules, removed: ReadonlySet<string>): void {
+  const names = new Set([...document.tools.map(({ name }) => name), ...tells.map(({ tool }) => tool)])
   for (const name of removed) {
     if (names.has(name)) continue
     const near = nearestWord(name.slice(0, MAX_NAME_LENGTH), names)
@@ -158,7 +185,11 @@ function addedTools(runtime: RuntimeTools, kept: readonly CatalogueTool[]): read
   })
 }
 
-function addPattern(entry: ToolName, exact: Map<string, ToolName>, globs: ToolGlob[]): void {
+function newTable(): { exact: Map<string, ToolName>; globs: ToolGlob[]; memo: NameTable['memo'] } {
+  return { exact: new Map(), globs: [], memo: new Map() }
+}
+
+function addPattern(entry: ToolName, { exact, globs }: ReturnType<typeof newTable>): void {
   if (entry.pattern.includes('*')) globs.push({ ...entry, matches: compileGlob(entry.pattern) })
   else exact.set(entry.pattern, entry)
 }
@@ -168,11 +199,6 @@ function levelOf(tool: CatalogueTool, pattern: string): number {
   if (tool.strictOnly.includes(pattern)) return TOOL_PROFILES.indexOf('strict')
   const level = TOOL_PROFILES.indexOf(tool.profile)
   return tool.weak.includes(pattern) ? Math.max(level, TOOL_PROFILES.indexOf('default')) : level
-}
-
-function matchBinary(catalogue: ToolCatalogue, binary: string): ToolMatch | undefined {
-  const match = matchName(catalogue, basename(binary))
-  return match === undefined ? undefined : { ...match, matchedOn: 'binary.basename' }
 }
 
 function matchOf(found: ToolName, variant: NameVariant, isTrimmed: boolean): NameMatch {
@@ -186,6 +212,7 @@ function matchOf(found: ToolName, variant: NameVariant, isTrimmed: boolean): Nam
     attack,
     dualUse,
     isWeak,
+    profile: TOOL_PROFILES[levelOf(tool, pattern)] ?? 'strict',
     pattern,
     matchedName: variant.name,
     steps: variant.steps,

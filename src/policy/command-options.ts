@@ -1,0 +1,32 @@
+/** The options in front of what a wrapper runs, passed over by what is known of the wrapper. */
+
+import { isAssignment, type Word } from './command-words.js'
+import type { Wrapper } from './command-wrappers.js'
+
+/** No more words than this are looked at for options. */
+export const MAX_OPTIONS = 512
+
+export function isOption(text: string): boolean {
+  return text.startsWith('-') && text.length > 1
+}
+
+/** `from` and on, without options, their values and assignments; the index of the first other word. */
+export function skipOptions(words: readonly Word[], from: number, wrapper: Wrapper): number {
+  let at = from
+  for (const stop = from + MAX_OPTIONS; at < words.length && at < stop; at += 1) {
+    const text = words[at]?.text ?? ''
+    if (text === '--') return at + 1
+    if (wrapper.values.has(text)) at += 1
+    else if (!isOption(text) && !(wrapper.hasAssignments && isAssignment(text))) return at
+  }
+  return at
+}
+
+/** Behind one of the wrapper's subcommands and the options there; undefined when none stands at `from`. */
+export function skipSubcommand(words: readonly Word[], from: number, wrapper: Wrapper): number | undefined {
+  for (const subcommand of wrapper.subcommands) {
+    const parts = subcommand.split(' ')
+    if (parts.every((part, index) => words[from + index]?.text === part)) return from + parts.length
+  }
+  return undefined
+}

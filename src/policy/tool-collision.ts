@@ -1,0 +1,101 @@
+/** Names that a tool shares with an innocent program (policies/name-collisions.json), and how to tell the two apart. */
+
+import { z } from 'zod'
+import { KnownError } from '../errors.js'
+import { compileExpression, MAX_TEXT, problemOfExpression } from './tool-expression.js'
+
+const expression = z.string().superRefine((source, context) => {
+  const problem = problemOfExpression(source)
+  if (problem !== undefined) context.addIssue(problem)
+})
+const innocence = z.strictObject({
+  arguments: z.array(expression).min(1).optional(),
+  unless: z.array(expression).optional(),
+  images: z
+    .array(z.string().regex(/^[a-z0-9._/-]+$/))
+    .min(1)
+    .optional(),
+})
+const collision = z.strictObject({
+  tool: z.string().min(1).max(100),
+  rule: z.string().regex(/^[a-z0-9-]+$/),
+  names: z.array(z.string().min(1).max(100)).min(1),
+  legit: z.string(),
+  innocent: z.array(innocence).optional(),
+  requires: z.array(expression).optional(),
+})
+const document = z.strictObject({ version: z.literal(1), description: z.string(), collisions: z.array(collision) })
+
+interface Innocence {
+  readonly args: readonly RegExp[]
+  readonly unless: readonly RegExp[]
+  readonly images: readonly string[]
+}
+
+export interface Collision {
+  readonly tool: string
+  /** What remarks call it. */
+  readonly rule: string
+  readonly names: readonly string[]
+  /** Who else has the name. */
+  readonly legit: string
+  readonly innocent: readonly Innocence[]
+  /** Arguments that only the tool takes, any of them; empty: none are known. */
+  readonly requires: readonly RegExp[]
+}
+
+/** By the name that a tool was matched on. */
+export type Collisions = ReadonlyMap<string, Collision>
+
+/**
+ * - `innocent`: the other program; nothing is reported.
+ * - `tool`: only the tool takes such arguments.
+ * - `open`: neither is proved.
+ */
+export type Likeness = 'innocent' | 'tool' | 'open'
+
+/** @throws KnownError POLICY_INVALID that names the file and the field; the first problem only. */
+export function compileCollisions(data: unknown, file: string): Collisions {
+  const parsed = document.safeParse(data)
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0]
+    throw new KnownError('POLICY_INVALID', `${file}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'is invalid'}`)
+  }
+  const compiled = new Map<string, Collision>()
+  for (const { innocent = [], requires = [], ...rest } of parsed.data.collisions) {
+    const each: Collision = {
+      ...rest,
+      innocent: innocent.map(one => ({
+        args: (one.arguments ?? []).map(compileExpression),
+        unless: (one.unless ?? []).map(compileExpression),
+        images: one.images ?? [],
+      })),
+      requires: requires.map(compileExpression),
+    }
+    for (const name of each.names) compiled.set(name, each)
+  }
+  return compiled
+}
+
+/**
+ * @param args the arguments as one text.
+ * @param image the image that the container runs, as written; undefined when it is not known.
+ */
+export function compareWithTool(collision: Collision, args: string, image: string | undefined): Likeness {
+  const text = args.length > MAX_TEXT ? args.slice(0, MAX_TEXT) : args
+  const isInnocent = collision.innocent.some(
+    ({ args: expressions, unless, images }) =>
+      (expressions.some(each => each.test(text)) && !unless.some(each => each.test(text))) ||
+      (image !== undefined && images.some(repository => isImageOf(repository, image))),
+  )
+  if (isInnocent) return 'innocent'
+  return collision.requires.some(each => each.test(text)) ? 'tool' : 'open'
+}
+
+/** Whether an image is one of a repository, in whichever registry or mirror. */
+function isImageOf(repository: string, image: string): boolean {
+  const [name = ''] = image.slice(0, 1024).split('@')
+  const colon = name.lastIndexOf(':')
+  const bare = colon > name.lastIndexOf('/') ? name.slice(0, colon) : name
+  return bare === repository || bare.endsWith(`/${repository}`)
+}

