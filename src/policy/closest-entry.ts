@@ -75,7 +75,7 @@ function nearest(
     if (listed > MAX_LISTED || compared >= MAX_COMPARED) break
     if (Math.abs(known.length - name.length) > limit) continue
     compared += 1
-    const distance = editDistance(known, name)
+    const distance = editDistance(known, name, limit)
     if (distance <= limit && (best === undefined || distance < best.distance)) best = { node, distance }
   }
   return best?.node

@@ -39,5 +39,26 @@ export function compileGlob(glob: string): GlobMatcher {
   if (glob === '*') return text => text !== '' && text.length <= MAX_TEXT_LENGTH
   if (countStars(glob) > MAX_STARS) throw new RangeError(`a glob holds at most ${MAX_STARS} stars`)
   const expression = picomatch.makeRe(glob, OPTIONS)
-  return text => text.length <= MAX_TEXT_LENGTH && expression.test(text)
+  const [first = '', ...middle] = glob.split('*')
+  const last = middle.pop() ?? ''
+  return text =>
+    text.length <= MAX_TEXT_LENGTH &&
+    text.startsWith(first) &&
+    text.endsWith(last) &&
+    holdsBetween(text, first.length, middle, text.length - last.length) &&
+    expression.test(text)
+}
+
+/**
+ * Whether the literals occur one after the other between two places. Linear. The expression would backtrack only where
+ * this fails, or where the ends do not fit: what is left for it, it matches at the first attempt.
+ */
+function holdsBetween(text: string, from: number, literals: readonly string[], to: number): boolean {
+  let end = from
+  for (const literal of literals) {
+    const at = text.indexOf(literal, end)
+    if (at === -1) return false
+    end = at + literal.length
+  }
+  return end <= to
 }

@@ -76,14 +76,14 @@ export function parseImageReference(written: string): ParsedImageReference {
   if (name === '') return unreadable('there is no repository name')
 
   const { host, path } = splitName(name)
-  const nameProblem = (host === undefined ? undefined : problemOfHost(host)) ?? problemOfPath(path)
-  if (nameProblem !== undefined) return unreadable(nameProblem)
-
   const registry = normalRegistry(host)
   const repository = normalRepository(registry, path)
   if (repository.length > MAX_REPOSITORY_LENGTH) {
     return unreadable(`the repository is longer than ${MAX_REPOSITORY_LENGTH} characters`)
   }
+  const nameProblem = (host === undefined ? undefined : problemOfHost(host)) ?? problemOfPath(path)
+  if (nameProblem !== undefined) return unreadable(nameProblem)
+
   const effectiveTag = tag ?? (digest === undefined ? DEFAULT_TAG : undefined)
   return { ok: true, reference: { written, registry, repository, tag: effectiveTag, digest } }
 }

@@ -60,10 +60,11 @@ export function formatPath(path: DocumentPath): string {
 
 /** The known word that a mistyped one was probably meant to be. */
 export function nearestWord(word: string, known: Iterable<string>): string | undefined {
+  const limit = Math.max(1, Math.floor(word.length / 3))
   let best: { word: string; distance: number } | undefined
   for (const candidate of known) {
-    const apart = editDistance(candidate.toLowerCase(), word.toLowerCase())
-    if (apart <= Math.max(1, Math.floor(word.length / 3)) && (best === undefined || apart < best.distance)) {
+    const apart = editDistance(candidate.toLowerCase(), word.toLowerCase(), limit)
+    if (apart <= limit && (best === undefined || apart < best.distance)) {
       best = { word: candidate, distance: apart }
     }
   }

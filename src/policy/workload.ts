@@ -114,7 +114,8 @@ function readVolumes(value: unknown, at: string, images: WorkloadImage[]): strin
 
 function addImage(value: unknown, place: Omit<WorkloadImage, 'written'>, images: WorkloadImage[]): string | undefined {
   if (value !== undefined && value !== null && typeof value !== 'string') return `${place.field} is no text`
-  images.push({ ...place, written: value ?? '' })
+  const { list, name, field } = place
+  images.push({ list, name, field, written: value ?? '' })
   return undefined
 }
 
