@@ -1,12 +1,9 @@
 /** Kubernetes objects from files, directories and standard input, Lists taken apart. */
 
-import { readdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
 import { KnownError } from '../errors.js'
-import { decodeText, readTextFile, reasonOf, unreadable } from './text-file.js'
+import { decodeText, expandPath, readTextFile, unreadable } from './text-file.js'
 import { parseManifestText } from './yaml.js'
 
-const EXTENSION = /\.(?:ya?ml|json)$/i
 /** Standard input is held in memory while it is parsed. */
 const MAX_STDIN_BYTES = 64 * 1024 * 1024
 /** A List may hold Lists; nobody nests them deeper. */
@@ -28,7 +25,7 @@ export interface Manifest {
  */
 export async function readManifests(source: string, stdin: NodeJS.ReadableStream): Promise<readonly Manifest[]> {
   if (source === '-') return parseManifests(await readAll(stdin), 'standard input')
-  const files = await filesOf(source)
+  const files = await expandPath(source)
   const manifests = []
   for (const file of files) manifests.push(...parseManifests(await readTextFile(file), file))
   return manifests
@@ -48,17 +45,6 @@ function flatten(value: unknown, file: string, line: number, depth: number): rea
   if (!kind.endsWith('List') || !Array.isArray(items)) return [{ file, line, kind, object: value }]
   if (depth >= MAX_LIST_DEPTH) throw new KnownError('MANIFEST_INVALID', `${file}:${line}: nests Lists too deeply`)
   return items.flatMap(item => flatten(item, file, line, depth + 1))
-}
-
-async function filesOf(source: string): Promise<readonly string[]> {
-  try {
-    if (!(await stat(source)).isDirectory()) return [source]
-    const names = (await readdir(source)).filter(name => EXTENSION.test(name)).sort()
-    if (names.length === 0) throw unreadable(source, 'the directory holds no .yaml, .yml or .json file')
-    return names.map(name => join(source, name))
-  } catch (cause) {
-    throw cause instanceof KnownError ? cause : unreadable(source, reasonOf(cause), cause)
-  }
 }
 
 async function readAll(stdin: NodeJS.ReadableStream): Promise<string> {

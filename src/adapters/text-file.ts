@@ -1,11 +1,15 @@
 /** Reading a whole small file, with a clear sentence for everything that can be wrong with it. */
 
-import { readFile, stat } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { KnownError } from '../errors.js'
 import { escapeForeign } from '../policy/index.js'
 
 /** A policy or a manifest: 100,000 entries take some 6 MB. */
 const MAX_FILE_BYTES = 64 * 1024 * 1024
+
+/** What a directory of policies or manifests is read for. */
+const EXTENSION = /\.(?:ya?ml|json)$/i
 
 const REASONS: ReadonlyMap<string, string> = new Map([
   ['ENOENT', 'there is no such file'],
@@ -31,6 +35,25 @@ export async function readTextFile(file: string): Promise<string> {
     throw cause instanceof KnownError ? cause : unreadable(file, reasonOf(cause), cause)
   }
   return decodeText(bytes, file)
+}
+
+/**
+ * The files that a path stands for: itself, or a directory's *.yaml, *.yml and *.json files by name, not those below it and
+ * not hidden ones (such as the `..data` of a ConfigMap mount).
+ *
+ * @throws KnownError FILE_UNREADABLE, also for a directory without such a file.
+ */
+export async function expandPath(path: string): Promise<readonly string[]> {
+  let names: readonly string[]
+  try {
+    if (!(await stat(path)).isDirectory()) return [path]
+    names = await readdir(path)
+  } catch (cause) {
+    throw unreadable(path, reasonOf(cause), cause)
+  }
+  const files = names.filter(name => EXTENSION.test(name) && !name.startsWith('.')).toSorted()
+  if (files.length === 0) throw unreadable(path, 'the directory holds no .yaml, .yml or .json file')
+  return files.map(name => join(path, name))
 }
 
 /** UTF-8 bytes as text; binary junk is an error of its own, before any parser stumbles over it. */

@@ -69,7 +69,7 @@ export function parseImageReference(written: string): ParsedImageReference {
   const problem = problemOfWhole(written)
   if (problem !== undefined) return unreadable(problem)
 
-  const { name, tag, digest } = cut(written)
+  const { name, tag, digest } = cutReference(written)
   const suffixProblem =
     problemOfDigest(digest) ?? (tag !== undefined && !TAG.test(tag) ? 'the tag is malformed' : undefined)
   if (suffixProblem !== undefined) return unreadable(suffixProblem)
@@ -93,6 +93,30 @@ export function formatImageReference(reference: Omit<ImageReference, 'written'>)
   const tag = reference.tag === undefined ? '' : `:${reference.tag}`
   const digest = reference.digest === undefined ? '' : `@${reference.digest}`
   return `${reference.registry}/${reference.repository}${tag}${digest}`
+}
+
+/** The parts of a reference, or of a pattern, as they are written. */
+export interface CutReference {
+  readonly name: string
+  readonly tag: string | undefined
+  readonly digest: string | undefined
+  /** Where the tag and the digest begin, in characters; meaningless without one. */
+  readonly tagAt: number
+  readonly digestAt: number
+}
+
+/** Split at the first `@` and at the first `:` behind the last `/` in front of it: a port is no tag. */
+export function cutReference(written: string): CutReference {
+  const at = written.indexOf('@')
+  const named = at === -1 ? written : written.slice(0, at)
+  const colon = named.indexOf(':', named.lastIndexOf('/') + 1)
+  return {
+    name: colon === -1 ? named : named.slice(0, colon),
+    tag: colon === -1 ? undefined : named.slice(colon + 1),
+    digest: at === -1 ? undefined : written.slice(at + 1),
+    tagAt: colon + 1,
+    digestAt: at + 1,
+  }
 }
 
 /** Whether a name's first part is a host: it holds `.` or `:`, is `localhost`, or has an upper-case letter. */
@@ -153,24 +177,6 @@ export function problemOfDigest(digest: string | undefined): string | undefined 
     return `a ${algorithm} digest has ${length} lower-case hexadecimal characters`
   }
   return undefined
-}
-
-interface CutReference {
-  readonly name: string
-  readonly tag: string | undefined
-  readonly digest: string | undefined
-}
-
-/** Split at the first `@` and at the first `:` behind the last `/` in front of it: a port is no tag. */
-function cut(written: string): CutReference {
-  const at = written.indexOf('@')
-  const named = at === -1 ? written : written.slice(0, at)
-  const colon = named.indexOf(':', named.lastIndexOf('/') + 1)
-  return {
-    name: colon === -1 ? named : named.slice(0, colon),
-    tag: colon === -1 ? undefined : named.slice(colon + 1),
-    digest: at === -1 ? undefined : written.slice(at + 1),
-  }
 }
 
 function unreadable(problem: string): ParsedImageReference {

@@ -8,7 +8,7 @@
  */
 
 import { compileGlob, type GlobMatcher } from './glob.js'
-import { normalRegistry, normalRepository, splitName } from './image-reference.js'
+import { cutReference, normalRegistry, normalRepository, splitName } from './image-reference.js'
 import {
   fault,
   faultOfDigest,
@@ -70,7 +70,7 @@ export type ParsedPattern =
 export function parsePattern(text: string): ParsedPattern {
   const whole = faultOfText(text)
   if (whole !== undefined) return { ok: false, fault: whole }
-  const { name, tag, digest, tagAt, digestAt } = cut(text)
+  const { name, tag, digest, tagAt, digestAt } = cutReference(text)
   const { host, path } = splitName(name)
   const pathAt = name.length - path.length
   const fault =
@@ -101,27 +101,6 @@ export function parsePattern(text: string): ParsedPattern {
 export function parseTagRule(tag: string | undefined): TagRule {
   if (tag === undefined || tag === '*') return { kind: 'any' }
   return tag.includes('*') ? { kind: 'glob', matches: compileGlob(tag) } : { kind: 'exact', tag }
-}
-
-interface CutPattern {
-  readonly name: string
-  readonly tag: string | undefined
-  readonly digest: string | undefined
-  readonly tagAt: number
-  readonly digestAt: number
-}
-
-function cut(text: string): CutPattern {
-  const at = text.indexOf('@')
-  const named = at === -1 ? text : text.slice(0, at)
-  const colon = named.indexOf(':', named.lastIndexOf('/') + 1)
-  return {
-    name: colon === -1 ? named : named.slice(0, colon),
-    tag: colon === -1 ? undefined : named.slice(colon + 1),
-    digest: at === -1 ? undefined : text.slice(at + 1),
-    tagAt: colon + 1,
-    digestAt: at + 1,
-  }
 }
 
 function toPart(segment: string): PathPart {
