@@ -2,7 +2,7 @@
 
 import type { AdmissionJournal, PodIdentity, RecordedAdmission } from '../correlator/admission-journal.js'
 import type { DecisionRecord } from '../webhook/decision-record.js'
-import { generationOf, keyOfName, keyOfUid } from './journal-key.js'
+import { keyOfName, keyOfUid } from './journal-index.js'
 import type { JournalDatabase } from './journal-schema.js'
 import { openForReading, readNumber } from './journal-schema.js'
 
@@ -72,7 +72,7 @@ interface StoredBatch {
   readonly id: number
   readonly since: number
   readonly until: number
-  readonly records: string
+  readonly records: ArrayBuffer
 }
 
 interface StoredRepeat {
@@ -89,28 +89,33 @@ interface StoredRun {
 
 /** From a pod to the records of its uid, or else of its name. */
 function createFinder(database: JournalDatabase): (pod: PodIdentity) => readonly RecordedAdmission[] {
-  // Keys lie by generation: one look into each, and not one through all keys.
-  const candidates = database.prepare(
-    `WITH RECURSIVE generations (id) AS (SELECT ?2 UNION ALL SELECT id + 1 FROM generations WHERE id < ?3)
-     SELECT keys.batch FROM generations CROSS JOIN keys ON keys.generation = generations.id AND keys.hash = ?1
-     ORDER BY keys.batch`,
-  )
-  const batch = database.prepare('SELECT records FROM batches WHERE id = ?')
+  const candidates = database
+    .prepare(
+      `SELECT keys.batch FROM generations CROSS JOIN keys ON keys.generation = generations.id AND keys.hash = ?
+       UNION SELECT batch FROM unindexed ORDER BY 1`,
+    )
+    .raw(true)
+  const batch = database.prepare('SELECT records FROM batches WHERE id = ?').raw(true)
   return ({ uid, namespace, name }) => {
     const key = uid === undefined ? keyOfName(namespace, name) : keyOfUid(uid)
     const needle = JSON.stringify(uid ?? name)
     const isWanted = (record: DecisionRecord): boolean =>
       uid === undefined ? record.namespace === namespace && record.name === name : record.objectUid === uid
-    const first = generationOf(readNumber(database, 'SELECT min(id) FROM batches'))
-    const last = generationOf(readNumber(database, 'SELECT max(id) FROM batches'))
     const found: DecisionRecord[] = []
-    for (const [id] of candidates.raw(true).all([key, first, last]) as [number][]) {
+    for (const [id] of candidates.all([key]) as [number][]) {
       // One that was deleted meanwhile is none.
-      const [records = ''] = (batch.raw(true).get([id]) ?? []) as [string?]
-      found.push(...linesWith(records, needle).map(parseRecord).filter(isWanted))
+      const [records] = (batch.get([id]) ?? []) as [Buffer?]
+      found.push(
+        ...linesWith(records?.toString() ?? '', needle)
+          .map(parseRecord)
+          .filter(isWanted),
+      )
       if (found.length >= MAX_FOUND) break
     }
-    return found.slice(0, MAX_FOUND).map(toAdmission).toSorted((one, other) => one.at - other.at)
+    return found
+      .slice(0, MAX_FOUND)
+      .map(toAdmission)
+      .toSorted((one, other) => one.at - other.at)
   }
 }
 
@@ -192,7 +197,8 @@ function* listRecords(
     const batches = page.all([until, id]) as StoredBatch[]
     for (const batch of batches) {
       for (const counted of readBatch(database, batch)) {
-        const isWanted = counted.firstAt >= since && (namespace ?? counted.record.namespace) === counted.record.namespace
+        const isWanted =
+          counted.firstAt >= since && (namespace ?? counted.record.namespace) === counted.record.namespace
         if (isWanted) yield counted
       }
       until = batch.until
@@ -205,10 +211,13 @@ function* listRecords(
 function readBatch(database: JournalDatabase, { since, until, records }: StoredBatch): readonly CountedRecord[] {
   const select = database.prepare('SELECT at, record_id, count, last_at FROM repeats WHERE at BETWEEN ? AND ?')
   const repeats = new Map((select.all([since, until]) as StoredRepeat[]).map(repeat => [repeat.record_id, repeat]))
-  return records.split('\n').map(line => {
-    const record = parseRecord(line)
-    const firstAt = Date.parse(record.time)
-    const repeat = repeats.get(record.id)
-    return { record, count: 1 + (repeat?.count ?? 0), firstAt, lastAt: repeat?.last_at ?? firstAt }
-  })
+  return Buffer.from(records)
+    .toString()
+    .split('\n')
+    .map(line => {
+      const record = parseRecord(line)
+      const firstAt = Date.parse(record.time)
+      const repeat = repeats.get(record.id)
+      return { record, count: 1 + (repeat?.count ?? 0), firstAt, lastAt: repeat?.last_at ?? firstAt }
+    })
 }

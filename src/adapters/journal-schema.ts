@@ -19,12 +19,11 @@ const WAL_LIMIT_BYTES = 64 * 1024 * 1024
 
 /**
  * A row of `batches` keeps the decision records that were written together, one JSON a line, `since` and `until` their
- * first and last time: a row with indexes for each record costs five times as much as the record's share of a batch.
- * `keys` says which batches may hold a record of an object (hashes of its uid, and of its namespace and name; see
- * journal-key.ts); its rows lie by `generation`, so that new ones stand together and old ones go together.
- * `repeats` counts the same objects and outcomes that came again within the retry window; `at` and `record_id` are the
- * first one's. `runs` says when a webhook was recording. `bounds` holds `pruned_before`: older records may be deleted.
- * Times are milliseconds since the epoch.
+ * first and last time: a row with indexes for each record costs five times as much.
+ * `keys` says which batches may hold a record of an object, see journal-index.ts; `unindexed` are those that it does
+ * not know yet. `repeats` counts the same objects and outcomes that came again within the retry window; `at` and
+ * `record_id` are the first one's. `runs` says when a webhook was recording. `bounds` holds `pruned_before`: older
+ * records may have been deleted. Times are milliseconds since the epoch.
  */
 const TABLES = `
   CREATE TABLE batches (
@@ -32,9 +31,15 @@ const TABLES = `
     since INTEGER NOT NULL,
     until INTEGER NOT NULL,
     size INTEGER NOT NULL,
-    records TEXT NOT NULL
+    records BLOB NOT NULL
   );
   CREATE INDEX batches_by_time ON batches (until);
+  CREATE TABLE unindexed (batch INTEGER PRIMARY KEY);
+  CREATE TABLE generations (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    size INTEGER NOT NULL DEFAULT 0,
+    last_batch INTEGER NOT NULL DEFAULT 0
+  );
   CREATE TABLE keys (
     generation INTEGER NOT NULL,
     hash INTEGER NOT NULL,

@@ -1,6 +1,6 @@
 /** The journal's writes, one transaction a batch. Synchronous: it runs in the journal's own thread. */
 
-import { generationOf } from './journal-key.js'
+import { openJournalIndex } from './journal-index.js'
 import type { JournalDatabase } from './journal-schema.js'
 import { openForWriting, readNumber } from './journal-schema.js'
 
@@ -21,12 +21,12 @@ export interface JournalRepeat {
 }
 
 export interface JournalBatch {
-  /** Decision records, one JSON a line; empty when there are only repeats. One text: the cheapest to hand to a thread. */
-  readonly records: string
+  /** Decision records, one JSON a line, in UTF-8; empty when there are only repeats. */
+  readonly records: Uint8Array<ArrayBuffer>
   /** When the first and the last of them were decided. Milliseconds since the epoch. */
   readonly since: number
   readonly until: number
-  /** What the records are found by, see journal-key.ts. */
+  /** What the records are found by, see journal-index.ts. */
   readonly keys: readonly number[]
   readonly repeats: readonly JournalRepeat[]
 }
@@ -58,10 +58,7 @@ export function openJournalStore(
   const database = openForWriting(directory)
   database.prepare('INSERT INTO runs (id, started, last_seen) VALUES (?, ?, ?)').run([runId, started, started])
   const insertBatch = database.prepare('INSERT INTO batches (since, until, size, records) VALUES (?, ?, ?, ?)')
-  // One statement for all keys, in their order: a bound value costs more than a row.
-  const insertKeys = database.prepare(
-    'INSERT OR IGNORE INTO keys (generation, hash, batch) SELECT ?1, value, ?2 FROM json_each(?3)',
-  )
+  const index = openJournalIndex(database)
   const repeat = database.prepare(
     `INSERT INTO repeats (at, record_id, count, last_at) VALUES (?1, ?2, ?3, ?4)
      ON CONFLICT DO UPDATE SET count = count + ?3, last_at = max(last_at, ?4)`,
@@ -71,19 +68,33 @@ export function openJournalStore(
   return {
     write({ records, since, until, keys, repeats }) {
       inTransaction(database, () => {
-        if (records !== '') {
-          const batch = Number(insertBatch.run([since, until, records.length, records]).lastInsertRowid)
-          const sorted = keys.toSorted((one, other) => one - other)
-          insertKeys.run([generationOf(batch), batch, JSON.stringify(sorted)])
+        if (records.length > 0) {
+          const batch = Number(
+            insertBatch.run([
+              since,
+              until,
+              records.length,
+              Buffer.from(records.buffer, records.byteOffset, records.length),
+            ]).lastInsertRowid,
+          )
+          index.add(batch, keys)
         }
         for (const { count, lastAt, at, recordId } of repeats) repeat.run([at, recordId, count, lastAt])
       })
+      if (index.isDue) inTransaction(database, () => index.enter())
     },
-    beat: (now, dropped) => {
-      beat.run([now, dropped, runId])
+    beat(now, dropped) {
+      inTransaction(database, () => {
+        beat.run([now, dropped, runId])
+        index.enter()
+      })
     },
-    prune: now => prune(database, retention, now),
+    prune(now) {
+      prune(database, retention, now)
+      inTransaction(database, () => index.prune())
+    },
     close(now) {
+      inTransaction(database, () => index.enter())
       stop.run([now, runId])
       database.close()
     },
@@ -117,8 +128,6 @@ function prune(database: JournalDatabase, { maxAgeMs, maxBytes }: Retention, now
     if (upTo === undefined) break
     deleteUpTo(database, upTo)
   }
-  const first = readNumber(database, 'SELECT min(id) FROM batches')
-  database.prepare('DELETE FROM keys WHERE generation < ?').run([generationOf(first)])
   database.prepare('DELETE FROM runs WHERE last_seen < ?').run([tooOld])
 }
 

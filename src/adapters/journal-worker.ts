@@ -25,8 +25,9 @@ export type FromJournalThread =
   | { readonly type: 'opened' }
   /** An operator's mistake: the message is for them. */
   | { readonly type: 'unusable'; readonly message: string }
-  | { readonly type: 'done'; readonly rows: number }
-  | { readonly type: 'failed'; readonly rows: number; readonly problem: string }
+  /** Either tells how much of what waited is settled. */
+  | { readonly type: 'done'; readonly rows: number; readonly bytes: number }
+  | { readonly type: 'failed'; readonly rows: number; readonly bytes: number; readonly problem: string }
   | { readonly type: 'closed' }
 
 type Reply = (message: FromJournalThread) => void
@@ -50,31 +51,29 @@ function serve(data: JournalThreadData, reply: Reply): void {
 }
 
 function handle(store: JournalStore, message: ToJournalThread, reply: Reply): void {
-  const rows = message.type === 'write' ? message.rows : 0
+  const [rows, bytes] = message.type === 'write' ? [message.rows, message.batch.records.length] : [0, 0]
   try {
-    perform(store, message, reply)
+    perform(store, message)
+    reply(message.type === 'close' ? { type: 'closed' } : { type: 'done', rows, bytes })
   } catch (error) {
     // A full or failing disk: the batch is lost and counted, the next one is tried.
-    reply({ type: 'failed', rows, problem: error instanceof Error ? error.message : 'unknown' })
+    reply({ type: 'failed', rows, bytes, problem: error instanceof Error ? error.message : 'unknown' })
     if (message.type === 'close') reply({ type: 'closed' })
   }
 }
 
-function perform(store: JournalStore, message: ToJournalThread, reply: Reply): void {
+function perform(store: JournalStore, message: ToJournalThread): void {
   switch (message.type) {
     case 'write':
       store.write(message.batch)
-      reply({ type: 'done', rows: message.rows })
       return
     case 'beat':
       store.beat(message.now, message.dropped)
       store.prune(message.now)
-      reply({ type: 'done', rows: 0 })
       return
     case 'close':
       store.beat(message.now, message.dropped)
       store.close(message.now)
-      reply({ type: 'closed' })
       return
   }
 }

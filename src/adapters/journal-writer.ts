@@ -6,17 +6,15 @@ import { KnownError } from '../errors.js'
 import type { DecisionRecord } from '../webhook/decision-record.js'
 import { retryKeyOf } from '../webhook/decision-record.js'
 import type { DecisionRecorder } from '../webhook/ports.js'
-import { keyOfName, keyOfUid } from './journal-key.js'
-import type { JournalRepeat, Retention } from './journal-store.js'
+import { PendingBatch } from './journal-batch.js'
+import type { Retention } from './journal-store.js'
 import type { FromJournalThread, JournalThreadData, ToJournalThread } from './journal-worker.js'
 
-/** A record is durable after this long at the latest, when the disk keeps up. */
+/** A record is durable after this long at the latest, when the disk keeps up; a full batch goes at once. */
 const FLUSH_INTERVAL_MS = 50
-/** A full batch goes at once; a reader takes it into memory whole. */
-const BATCH_ROWS = 256
-const BATCH_CHARACTERS = 1024 * 1024
-/** Records that may wait for the thread, some 25 MB; more are dropped and counted. */
+/** Records that may wait for the thread, whichever is reached first; more are dropped and counted. */
 const MAX_WAITING_ROWS = 20_000
+const MAX_WAITING_BYTES = 32 * 1024 * 1024
 /** Messages that the thread has not answered yet. */
 const MAX_IN_FLIGHT = 4
 /** The API server and the controllers retry within seconds; what comes later is counted anew. */
@@ -91,12 +89,11 @@ class ThreadedJournalWriter implements JournalWriter {
   readonly #heartbeat: NodeJS.Timeout
   #recent = new Map<string, Retried>()
   #former = new Map<string, Retried>()
-  #records = ''
-  #rows = 0
-  #keys: number[] = []
-  #since = Number.POSITIVE_INFINITY
-  #until = 0
-  #repeats = new Map<string, JournalRepeat>()
+  #pending = new PendingBatch()
+  /** Full ones that wait for the thread to catch up: here they are bounded, in its message queue they would not be. */
+  #sealed: ToJournalThread[] = []
+  /** What is sealed, here or in the thread. */
+  #sealedBytes = 0
   /** Rows that wait here or in the thread. */
   #unwritten = 0
   #inFlight = 0
@@ -126,10 +123,11 @@ class ThreadedJournalWriter implements JournalWriter {
     const key = retryKeyOf(decisionRecord)
     const earlier = this.#recent.get(key) ?? this.#former.get(key)
     if (earlier !== undefined && at - earlier.at <= RETRY_WINDOW_MS) {
-      this.#countRepeat(earlier, at)
+      this.#pending.repeat(earlier.recordId, earlier.at, at)
+      this.#flushSoon()
       return
     }
-    if (this.#unwritten >= MAX_WAITING_ROWS) {
+    if (this.#unwritten >= MAX_WAITING_ROWS || this.#sealedBytes >= MAX_WAITING_BYTES) {
       this.#dropped += 1
       return
     }
@@ -143,7 +141,8 @@ class ThreadedJournalWriter implements JournalWriter {
     clearInterval(this.#heartbeat)
     this.#worker.ref()
     // Whatever is in flight: these are the last messages.
-    this.#inFlight = 0
+    this.#inFlight = Number.NEGATIVE_INFINITY
+    this.#seal()
     this.#flush()
     const closed = new Promise<void>(resolve => {
       this.#resolveClosed = resolve
@@ -155,22 +154,11 @@ class ThreadedJournalWriter implements JournalWriter {
     await this.#worker.terminate()
   }
 
-  #add({ objectUid, namespace, name }: DecisionRecord, json: string, at: number): void {
-    this.#records = this.#rows === 0 ? json : `${this.#records}\n${json}`
-    if (objectUid !== null) this.#keys.push(keyOfUid(objectUid))
-    if (name !== null) this.#keys.push(keyOfName(namespace, name))
-    this.#since = Math.min(this.#since, at)
-    this.#until = Math.max(this.#until, at)
-    this.#rows += 1
+  #add(decisionRecord: DecisionRecord, json: string, at: number): void {
+    this.#pending.add(decisionRecord, json, at)
     this.#unwritten += 1
-    if (this.#rows >= BATCH_ROWS || this.#records.length >= BATCH_CHARACTERS) this.#flush()
+    if (this.#pending.isFull) this.#flush()
     else this.#flushSoon()
-  }
-
-  #countRepeat({ recordId, at }: Retried, lastAt: number): void {
-    const count = (this.#repeats.get(recordId)?.count ?? 0) + 1
-    this.#repeats.set(recordId, { recordId, at, count, lastAt })
-    this.#flushSoon()
   }
 
   #remember(key: string, retried: Retried): void {
@@ -189,18 +177,21 @@ class ThreadedJournalWriter implements JournalWriter {
   #flush(): void {
     clearTimeout(this.#flushTimer)
     this.#flushTimer = undefined
-    // While the thread is behind, records wait here, where they are bounded, and not in its message queue.
-    const hasWork = this.#rows > 0 || this.#repeats.size > 0
-    if (!hasWork || this.#inFlight >= MAX_IN_FLIGHT) return
-    const [records, since, until, keys] = [this.#records, this.#since, this.#until, this.#keys]
-    const batch = { records, since, until, keys, repeats: [...this.#repeats.values()] }
-    this.#send({ type: 'write', batch, rows: this.#rows })
-    this.#records = ''
-    this.#rows = 0
-    this.#keys = []
-    this.#since = Number.POSITIVE_INFINITY
-    this.#until = 0
-    this.#repeats = new Map()
+    // While the thread is behind, what waits here grows to a full batch first.
+    if (this.#sealed.length === 0 || this.#pending.isFull) this.#seal()
+    while (this.#inFlight < MAX_IN_FLIGHT) {
+      const message = this.#sealed.shift()
+      if (message === undefined) return
+      this.#send(message)
+    }
+  }
+
+  #seal(): void {
+    const pending = this.#pending
+    if (pending.isEmpty) return
+    this.#sealedBytes += pending.bytes
+    this.#sealed.push({ type: 'write', batch: pending.seal(), rows: pending.rows })
+    this.#pending = new PendingBatch(pending.bytes)
   }
 
   #beat(): void {
@@ -211,18 +202,19 @@ class ThreadedJournalWriter implements JournalWriter {
 
   #send(message: ToJournalThread): void {
     this.#inFlight += 1
-    this.#worker.postMessage(message)
+    // The records' memory moves to the thread; nothing is copied.
+    this.#worker.postMessage(message, message.type === 'write' ? [message.batch.records.buffer] : [])
   }
 
   #receive(message: FromJournalThread): void {
     switch (message.type) {
       case 'done':
-        this.#settle(message.rows)
+        this.#settle(message)
         return
       case 'failed':
         this.#dropped += message.rows
         this.#options.onProblem(message.problem)
-        this.#settle(message.rows)
+        this.#settle(message)
         return
       case 'closed':
         this.#resolveClosed()
@@ -233,10 +225,12 @@ class ThreadedJournalWriter implements JournalWriter {
     }
   }
 
-  #settle(rows: number): void {
+  #settle({ rows, bytes }: { readonly rows: number; readonly bytes: number }): void {
     this.#inFlight -= 1
     this.#unwritten -= rows
-    if (this.#rows > 0 || this.#repeats.size > 0) this.#flushSoon()
+    this.#sealedBytes -= bytes
+    if (this.#sealed.length > 0) this.#flush()
+    else if (!this.#pending.isEmpty) this.#flushSoon()
   }
 
   /** The thread is gone: from now on every record is counted as lost. */

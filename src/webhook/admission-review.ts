@@ -1,5 +1,7 @@
 /** AdmissionReview v1 on the wire: what the API server asks, and the answer in the form that it accepts. */
 
+import { jsonText } from './json-text.js'
+
 const API_VERSION = 'admission.k8s.io/v1'
 const KIND = 'AdmissionReview'
 const OPERATIONS: ReadonlySet<string> = new Set(['CREATE', 'UPDATE', 'DELETE', 'CONNECT'])
@@ -73,9 +75,20 @@ export function decodeAdmissionReview(body: unknown): DecodedAdmissionReview {
   return { ok: true, request: toRequest(request) }
 }
 
-/** The body of the HTTP 200 that carries an answer. */
-export function encodeAdmissionReview(answer: AdmissionAnswer): string {
-  return `${ANSWER_HEAD}${JSON.stringify(answer)}}`
+/** The body of the HTTP 200 that carries an answer: the same text as `JSON.stringify` gives. */
+export function encodeAdmissionReview({ uid, allowed, status, warnings, auditAnnotations }: AdmissionAnswer): string {
+  const refusal = status === undefined ? '' : `,"status":${JSON.stringify(status)}`
+  const warned = warnings === undefined ? '' : `,"warnings":${JSON.stringify(warnings)}`
+  const noted = auditAnnotations === undefined ? '' : `,"auditAnnotations":${encodeAnnotations(auditAnnotations)}`
+  return `${ANSWER_HEAD}{"uid":${jsonText(uid)},"allowed":${allowed}${refusal}${warned}${noted}}}`
+}
+
+function encodeAnnotations(annotations: Readonly<Record<string, string>>): string {
+  let members = ''
+  for (const key of Object.keys(annotations)) {
+    members += `${members === '' ? '' : ','}"${key}":${jsonText(annotations[key] ?? '')}`
+  }
+  return `{${members}}`
 }
 
 function refused(problem: string): DecodedAdmissionReview {

@@ -6,7 +6,7 @@
  * runs. Fit for counting, not for deciding.
  */
 
-const TWO_TO_21 = 2 ** 21
+import { hashText } from './text-hash.js'
 
 export class RecentKeys {
   readonly #generationSize: number
@@ -20,7 +20,7 @@ export class RecentKeys {
 
   /** True for a key that is not remembered; it is from now on. */
   isNew(key: string): boolean {
-    const hash = hashOf(key)
+    const hash = hashText(key)
     if (this.#younger.has(hash)) return false
     const isKnown = this.#older.has(hash)
     if (this.#younger.size >= this.#generationSize) {
@@ -30,18 +30,4 @@ export class RecentKeys {
     this.#younger.add(hash)
     return !isKnown
   }
-}
-
-/** Two multiplicative hashes of 32 bits side by side, as one whole number below 2^53. */
-function hashOf(key: string): number {
-  let high = 0x811c9dc5
-  let low = 0x9e3779b9
-  for (let at = 0; at < key.length; at += 1) {
-    const unit = key.charCodeAt(at)
-    high = Math.imul(high ^ unit, 0x01000193)
-    low = Math.imul(low ^ unit, 0x5bd1e995)
-    low ^= low >>> 15
-  }
-  high ^= high >>> 13
-  return (high >>> 0) * TWO_TO_21 + ((low ^ high) >>> 11)
 }

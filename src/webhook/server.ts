@@ -9,6 +9,7 @@ import type { CompiledPolicy } from '../policy/index.js'
 import { decodeAdmissionReview, encodeAdmissionReview } from './admission-review.js'
 import { answerDecision, describeWarnings } from './answer.js'
 import { createDecisionRecord } from './decision-record.js'
+import { encodeDecisionRecord } from './encode-decision-record.js'
 import type { HttpError } from './http-errors.js'
 import { BODY_LIMIT_BYTES, HTTP_ERRORS, httpErrorOf, WebhookHttpError } from './http-errors.js'
 import type { Judgement } from './judge.js'
@@ -184,7 +185,7 @@ function answerJudged(
   options.observer.judged({ kind, decision, dryRun }, (performance.now() - startedMs) / 1000)
   const context = { id: recordId, now, cluster: options.cluster, policy, warnings }
   const decisionRecord = createDecisionRecord(request, metadata, decision, context)
-  options.recorder.record(decisionRecord, JSON.stringify(decisionRecord))
+  options.recorder.record(decisionRecord, encodeDecisionRecord(decisionRecord))
   return reply
 }
 

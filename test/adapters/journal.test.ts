@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import Database from 'libsql'
 import t from 'tap'
+import { keysOf } from '../../src/adapters/journal-index.js'
 import { openJournalReader } from '../../src/adapters/journal-reader.js'
 import { JOURNAL_VERSION, journalPath } from '../../src/adapters/journal-schema.js'
 import { openJournalStore } from '../../src/adapters/journal-store.js'
@@ -61,9 +62,15 @@ function recordOf(at: number, change: Partial<DecisionRecord> = {}): DecisionRec
   }
 }
 
-function cellsOf(record: DecisionRecord, padding = '') {
-  const { id, objectUid, namespace, name } = record
-  return [id, Date.parse(record.time), objectUid, namespace, name, JSON.stringify(record) + padding]
+function batchOf(records: readonly DecisionRecord[], padding = '') {
+  const times = records.map(({ time }) => Date.parse(time))
+  return {
+    records: new TextEncoder().encode(records.map(record => JSON.stringify(record) + padding).join('\n')),
+    since: Math.min(...times),
+    until: Math.max(...times),
+    keys: records.flatMap(keysOf),
+    repeats: [],
+  }
 }
 
 async function writerIn(directory: string, now: () => number = () => START) {
@@ -134,13 +141,42 @@ if (process.argv[2] === 'write-without-end') {
     const directory = t.testdir()
     const store = openJournalStore(directory, 'run', START, GENEROUS)
     const records = Array.from({ length: 1_501 }, (_, one) => recordOf(START + (one >> 9), { objectUid: `u-${one}` }))
-    store.write({ cells: records.flatMap(record => cellsOf(record)), repeats: [] })
+    for (let at = 0; at < records.length; at += 7) store.write(batchOf(records.slice(at, at + 7)))
     store.close(START)
     const reader = openJournalReader(directory)
     const uids = [...reader.records({})].map(({ record }) => record.objectUid)
     t.equal(uids.length, 1_501)
     t.equal(new Set(uids).size, 1_501)
     reader.close()
+  })
+
+  t.test('an object is found among many thousands, by index, whatever else shares its key', t => {
+    const directory = t.testdir()
+    const store = openJournalStore(directory, 'run', START, GENEROUS)
+    const wanted = keysOf(recordOf(START))
+    for (let one = 0; one < 12; one += 1) {
+      const others = Array.from({ length: 9_000 }, (_, at) => one * 9_000 + at)
+      store.write({
+        ...batchOf([recordOf(START + one)]),
+        keys: [...others, ...wanted, ...keysOf(recordOf(START + one))],
+      })
+    }
+    store.beat(START + 20, 0)
+    const database = new Database(journalPath(directory))
+    t.strictSame(database.prepare('SELECT count(*) FROM unindexed').raw(true).get(), [0])
+    t.strictSame(database.prepare('SELECT count(*) > 1 FROM generations').raw(true).get(), [1])
+    database.close()
+    const reader = openJournalReader(directory)
+    for (const one of [0, 5, 11]) {
+      const pod = { uid: `uid-${START + one}`, namespace: 'team-a', name: `web-${START + one}` }
+      t.strictSame(
+        [pod, { ...pod, uid: undefined }].flatMap(named => reader.findAdmissions(named).map(({ at }) => at - START)),
+        [one, one],
+      )
+    }
+    store.close(START + 20)
+    reader.close()
+    t.end()
   })
 
   t.test('retries of the same object and outcome are counted once, for a minute', async t => {
@@ -195,8 +231,12 @@ if (process.argv[2] === 'write-without-end') {
     const check = new Database(journalPath(directory))
     t.strictSame(check.prepare('PRAGMA integrity_check').raw(true).get(), ['ok'])
     check.close()
+    const findLast = () => reader.findAdmissions({ uid: `uid-${records.at(-1)?.firstAt}`, namespace: '', name: '' })
+    t.equal(findLast().length, 1, 'found before its keys are entered')
     const store = openJournalStore(directory, 'next', START, GENEROUS)
-    store.write({ cells: cellsOf(recordOf(START - 1)), repeats: [] })
+    store.write(batchOf([recordOf(START - 1)]))
+    store.beat(START, 0)
+    t.equal(findLast().length, 1, 'found by keys that the next run enters')
     store.close(START)
     t.equal([...reader.records({})].length, records.length + 1, 'it can be written on')
     reader.close()
@@ -229,7 +269,7 @@ if (process.argv[2] === 'write-without-end') {
     const directory = t.testdir()
     const store = openJournalStore(directory, 'run', START, { maxAgeMs: 60_000, maxBytes: 1e12 })
     const minutes = [0, 1, 2, 3]
-    store.write({ cells: minutes.flatMap(minute => cellsOf(recordOf(START + minute * 60_000))), repeats: [] })
+    for (const minute of minutes) store.write(batchOf([recordOf(START + minute * 60_000)]))
     store.beat(START + 180_000, 0)
     store.prune(START + 180_000)
     const reader = openJournalReader(directory)
@@ -249,10 +289,8 @@ if (process.argv[2] === 'write-without-end') {
     const padding = ' '.repeat(4_000)
     for (let batch = 0; batch < 20; batch += 1) {
       const at = START + batch * 1000
-      store.write({
-        cells: Array.from({ length: 100 }, (_, one) => cellsOf(recordOf(at + one), padding)).flat(),
-        repeats: [],
-      })
+      const records = Array.from({ length: 100 }, (_, one) => recordOf(at + one))
+      for (let one = 0; one < records.length; one += 10) store.write(batchOf(records.slice(one, one + 10), padding))
       store.prune(at)
     }
     store.close(START)

@@ -5,7 +5,11 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { Decision, JudgedImage, NamespaceScope, Reason, Verdict } from '../../src/policy/index.js'
 import { MODES, parseImageReference } from '../../src/policy/index.js'
-import { decodeAdmissionReview, encodeAdmissionReview } from '../../src/webhook/admission-review.js'
+import {
+  type AdmissionAnswer,
+  decodeAdmissionReview,
+  encodeAdmissionReview,
+} from '../../src/webhook/admission-review.js'
 import {
   answerDecision,
   describeDenial,
@@ -14,6 +18,7 @@ import {
   MAX_WARNING_RUNES,
 } from '../../src/webhook/answer.js'
 import { createDecisionRecord, retryKeyOf } from '../../src/webhook/decision-record.js'
+import { encodeDecisionRecord } from '../../src/webhook/encode-decision-record.js'
 import { judge } from '../../src/webhook/judge.js'
 import { readObjectMetadata } from '../../src/webhook/object-metadata.js'
 import { createRecordIds } from '../../src/webhook/record-id.js'
@@ -306,6 +311,12 @@ const hostile = fc.oneof(
 const images = fc.array(fc.record({ name: hostile, image: hostile }), { maxLength: 60 })
 const hostileRequest = fc.record({ containers: images, initContainers: images, name: hostile, namespace: hostile })
 
+const reviewWith = (response: AdmissionAnswer) => ({
+  apiVersion: 'admission.k8s.io/v1',
+  kind: 'AdmissionReview',
+  response,
+})
+
 t.test('whatever is sent: the limits hold, nothing unseen is shown, the record is bounded', async () => {
   const policies = MODES.map(mode => policyOf({ ...CORP, mode }))
   fc.assert(
@@ -329,10 +340,43 @@ t.test('whatever is sent: the limits hold, nothing unseen is shown, the record i
         Object.values(answer.auditAnnotations ?? {}).every(value => value.length <= 4_096) &&
         JSON.stringify(record).length < 400_000 &&
         record.images.length <= 64 &&
-        typeof JSON.parse(encodeAdmissionReview(answer)).response.allowed === 'boolean'
+        encodeAdmissionReview(answer) === JSON.stringify(reviewWith(answer)) &&
+        encodeDecisionRecord(record) === JSON.stringify(record)
       )
     }),
     { numRuns: 150 },
+  )
+})
+
+t.test('texts written without JSON.stringify are the same as with it', async () => {
+  const sent = judged(CORP_POLICY, pod({ containers: [{ name: 'c', image: 'nginx' }] }))
+  const record = createDecisionRecord(sent.request, sent.metadata, sent.decision, context())
+  fc.assert(
+    fc.property(fc.array(fc.oneof(hostile, fc.string({ unit: 'binary' })), { minLength: 10, maxLength: 10 }), texts => {
+      const text = (at: number) => texts[at] ?? ''
+      const orNull = (at: number) => (text(at).length % 2 === 0 ? text(at) : null)
+      const image = { container: text(0), field: text(1), written: text(2), image: orNull(3) }
+      const changed = {
+        ...record,
+        ...{ cluster: orNull(0), requestUid: text(1), objectUid: orNull(2), kind: text(3), subResource: orNull(4) },
+        ...{ namespace: text(5), name: orNull(6), generateName: orNull(7), user: text(8), unreadable: orNull(9) },
+        topOwner: { kind: text(4), name: text(5), uid: text(6) },
+        images: record.images.map(one => ({ ...one, ...image, entry: orNull(4), exception: orNull(5) })),
+        exceptions: texts,
+        warnings: texts,
+      }
+      const answer = {
+        uid: text(0),
+        allowed: true,
+        warnings: texts,
+        auditAnnotations: { policy: text(1), mode: text(2) },
+      }
+      return (
+        encodeDecisionRecord(changed) === JSON.stringify(changed) &&
+        encodeAdmissionReview(answer) === JSON.stringify(reviewWith(answer))
+      )
+    }),
+    { numRuns: 200 },
   )
 })
 

@@ -1,0 +1,114 @@
+/**
+ * How the journal finds the records of an object: hashes of its uid, and of its namespace and name, lead to batches, and
+ * the records there confirm it.
+ *
+ * Hashes have no order in time: entered one by one, each would touch another page of a large index. So they are entered
+ * many at once and sorted, into generations that a cache holds whole. Until then a reader looks through the batch itself.
+ */
+
+import type { DecisionRecord } from '../webhook/decision-record.js'
+import { hashText } from '../webhook/text-hash.js'
+import { type JournalDatabase, readNumber } from './journal-schema.js'
+
+/** Keys of one generation, some 1.5 MB; the last entry may exceed it. */
+const GENERATION_KEYS = 65_536
+/** Enter them at once when so many wait. */
+const MAX_WAITING_KEYS = 16_384
+
+export interface JournalIndex {
+  /** A batch was inserted in this transaction. */
+  add(batch: number, keys: readonly number[]): void
+  /** There are so many keys that they should be entered now. */
+  readonly isDue: boolean
+  /** Enter all that wait, in one transaction of the caller's. */
+  enter(): void
+  /** Forget generations whose batches are all deleted. */
+  prune(): void
+}
+
+/** The keys of a record. */
+export function keysOf({ objectUid, namespace, name }: DecisionRecord): readonly number[] {
+  const byUid = objectUid === null ? [] : [keyOfUid(objectUid)]
+  return name === null ? byUid : [...byUid, keyOfName(namespace, name)]
+}
+
+export function keyOfUid(uid: string): number {
+  return hashText(`u${uid}`)
+}
+
+export function keyOfName(namespace: string, name: string): number {
+  return hashText(`n${namespace}/${name}`)
+}
+
+/** Takes over what a killed run left without keys. Another webhook's may be among it: entering twice does no harm. */
+export function openJournalIndex(database: JournalDatabase): JournalIndex {
+  const remember = database.prepare('INSERT INTO unindexed (batch) VALUES (?)')
+  let waiting = readUnindexed(database)
+  let size = waiting.reduce((sum, { keys }) => sum + keys.length, 0)
+  return {
+    get isDue() {
+      return size >= MAX_WAITING_KEYS
+    },
+    add(batch, keys) {
+      remember.run([batch])
+      waiting.push({ batch, keys })
+      size += keys.length
+    },
+    enter() {
+      if (waiting.length > 0) enterKeys(database, waiting, size)
+      waiting = []
+      size = 0
+    },
+    prune() {
+      const first = readNumber(database, 'SELECT min(id) FROM batches')
+      database
+        .prepare('DELETE FROM keys WHERE generation IN (SELECT id FROM generations WHERE last_batch < ?)')
+        .run([first])
+      database.prepare('DELETE FROM generations WHERE last_batch < ?').run([first])
+    },
+  }
+}
+
+interface KeyedBatch {
+  readonly batch: number
+  readonly keys: readonly number[]
+}
+
+function readUnindexed(database: JournalDatabase): KeyedBatch[] {
+  const select = database.prepare('SELECT id, records FROM unindexed JOIN batches ON id = batch').raw(true)
+  // The decode edge of our own tables and lines.
+  return (select.all([]) as [number, Buffer][]).map(([batch, records]) => ({
+    batch,
+    keys: records
+      .toString()
+      .split('\n')
+      .flatMap(line => keysOf(JSON.parse(line) as DecisionRecord)),
+  }))
+}
+
+function enterKeys(database: JournalDatabase, waiting: readonly KeyedBatch[], size: number): void {
+  const pairs = waiting.flatMap(({ batch, keys }) => keys.map(key => [key, batch] as const))
+  pairs.sort(([one], [other]) => one - other)
+  const lastBatch = Math.max(...waiting.map(({ batch }) => batch))
+  const generation = openGeneration(database)
+  // One statement and one value: a bound value costs more than a row.
+  database
+    .prepare(
+      `INSERT OR IGNORE INTO keys (generation, hash, batch)
+       SELECT ?1, value ->> 0, value ->> 1 FROM json_each(?2)`,
+    )
+    .run([generation, JSON.stringify(pairs)])
+  database
+    .prepare('UPDATE generations SET size = size + ?, last_batch = max(last_batch, ?) WHERE id = ?')
+    .run([size, lastBatch, generation])
+  const batches = JSON.stringify(waiting.map(({ batch }) => batch))
+  database.prepare('DELETE FROM unindexed WHERE batch IN (SELECT value FROM json_each(?))').run([batches])
+}
+
+/** The youngest generation, or a new one when it is full. */
+function openGeneration(database: JournalDatabase): number {
+  const sql = `SELECT id FROM generations WHERE id = (SELECT max(id) FROM generations) AND size < ${GENERATION_KEYS}`
+  const generation = readNumber(database, sql)
+  if (generation > 0) return generation
+  return Number(database.prepare('INSERT INTO generations DEFAULT VALUES').run([]).lastInsertRowid)
+}

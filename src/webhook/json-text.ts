@@ -1,0 +1,13 @@
+/** Strings as JSON, for texts whose shape is known: half the cost of `JSON.stringify` on the whole object. */
+
+/** Nothing to escape: printable ASCII without quote and backslash. */
+const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/
+
+/** The same text as `JSON.stringify` gives. */
+export function jsonText(text: string): string {
+  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text)
+}
+
+export function jsonTextOrNull(text: string | null): string {
+  return text === null ? 'null' : jsonText(text)
+}
