@@ -43,7 +43,7 @@ async function startCommand(folder: string, args: readonly string[]) {
   ]
   const done = run([...argv, '--listen', '127.0.0.1:0', '--ops', '127.0.0.1:0', ...args], io)
   const seen = async (pattern: RegExp) => {
-    for (let tries = 0; tries < 200; tries += 1) {
+    for (let tries = 0; tries < 1200; tries += 1) {
       const match = pattern.exec(log)
       if (match !== null) return match[1] ?? ''
       await sleep(50)

@@ -16,6 +16,8 @@ import { createTally } from '../support/tally.js'
 
 const FUZZED_BODIES = 100_000
 const MAX_GROWTH_BYTES = 48 * 1024 * 1024
+// At the root, so that the runner's limit for the whole file is lifted: a slow machine takes minutes for the fuzzed bodies.
+t.setTimeout(900_000)
 const JSON_HEADERS = { 'content-type': 'application/json' }
 
 const recorded: Readonly<Record<string, object>> = JSON.parse(
@@ -77,7 +79,6 @@ function mutatedReview(): fc.Arbitrary<string> {
 }
 
 t.test('a hundred thousand fuzzed bodies: each gets an answer, none crashes it, memory stays flat', async t => {
-  t.setTimeout(600_000)
   const rejections: unknown[] = []
   const onRejection = (reason: unknown) => rejections.push(reason)
   process.on('unhandledRejection', onRejection)
@@ -145,14 +146,21 @@ t.test('an event loop that lags is told at once, and recovers', async t => {
   t.equal((await send(server, body)).statusCode, 200)
   const until = performance.now() + 3_500
   while (performance.now() < until) JSON.stringify(recorded)
-  await sleep(50)
-  const refused = await send(server, body)
-  t.equal(refused.statusCode, 503)
-  t.equal(JSON.parse(refused.body).code, 'OVERLOADED')
+  const refused = await untilStatus(server, body, 503)
+  t.equal(JSON.parse(refused).code, 'OVERLOADED')
   t.equal(tally.read()['rejected.OVERLOADED'], 1)
-  await sleep(2_500)
-  t.equal((await send(server, body)).statusCode, 200, 'recovered')
+  t.ok(await untilStatus(server, body, 200), 'recovered')
 })
+
+/** The delay is sampled once a second: ask until the answer changes. */
+async function untilStatus(server: WebhookServer, body: string, status: number): Promise<string> {
+  for (let tries = 0; tries < 600; tries += 1) {
+    const answer = await send(server, body)
+    if (answer.statusCode === status) return answer.body
+    await sleep(50)
+  }
+  throw new Error(`no ${status} came`)
+}
 
 t.test('with a client CA, only clients that it signed are served', async t => {
   const own = await createCertificates({ dnsNames: ['localhost'], now: Date.now() })
