@@ -78,6 +78,8 @@ t.test('only commands import adapters, and only cli.ts imports commands', async 
 
 t.test('each package has one owner', async t => {
   const owners: Readonly<Record<string, (path: string) => boolean>> = {
+    '@grpc/grpc-js': path => path === 'adapters/tetragon-grpc.ts',
+    '@grpc/proto-loader': path => path === 'adapters/tetragon-proto.ts',
     '@kubernetes/client-node': path => path.startsWith('adapters/kubernetes-'),
     fastify: path => path.startsWith('webhook/'),
     '@fastify/under-pressure': path => path === 'webhook/server.ts',
@@ -85,9 +87,9 @@ t.test('each package has one owner', async t => {
     'node-forge': path => path === 'adapters/certificates.ts',
     pino: path => path === 'logger.ts',
     yaml: path => path === 'adapters/yaml.ts',
-    libsql: path => path.startsWith('adapters/journal-'),
+    libsql: path => path.startsWith('adapters/journal-') || path.startsWith('adapters/finding-store-'),
     picomatch: path => path === 'policy/glob.ts',
-    zod: path => path.startsWith('policy/'),
+    zod: path => path.startsWith('policy/') || path === 'correlator/finding-schema.ts',
     commander: path => path.startsWith('commands/') || path === 'cli.ts',
     picocolors: path => path.startsWith('commands/'),
   }

@@ -2,11 +2,10 @@
 
 import { createReadStream } from 'node:fs'
 import { open, stat } from 'node:fs/promises'
-import { pipeline } from 'node:stream/promises'
-import { createGunzip } from 'node:zlib'
 import type { EventSource, SourcePart } from '../correlator/event-source.js'
 import { KnownError } from '../errors.js'
 import { escapeForeign } from '../policy/index.js'
+import { decompress, isZlibError } from './gzip-stream.js'
 import { reasonOf, unreadable } from './text-file.js'
 
 /** What stands for standard input on a command line. */
@@ -14,7 +13,6 @@ export const STDIN_PATH = '-'
 
 const STDIN_NAME = 'standard input'
 const READ_BYTES = 256 * 1024
-const GZIP_MAGIC = Buffer.from([0x1f, 0x8b])
 
 export interface EventFileOptions {
   readonly stdin: NodeJS.ReadableStream
@@ -102,34 +100,4 @@ async function* counted(stream: NodeJS.ReadableStream, onRead: EventFileOptions[
     onRead?.(bytes.length)
     yield bytes
   }
-}
-
-/** Gzip is told by its first two bytes: rotated files are renamed, and standard input has no name. */
-async function* decompress(chunks: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
-  let head = Buffer.alloc(0)
-  while (head.length < GZIP_MAGIC.length) {
-    const next = await chunks.next()
-    if (next.done === true) break
-    head = Buffer.concat([head, next.value])
-  }
-  const whole = prepend(head, chunks)
-  if (head.subarray(0, GZIP_MAGIC.length).equals(GZIP_MAGIC)) yield* gunzip(whole)
-  else yield* whole
-}
-
-async function* prepend(head: Buffer, rest: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
-  if (head.length > 0) yield head
-  yield* rest
-}
-
-async function* gunzip(chunks: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
-  const stream = createGunzip({ chunkSize: READ_BYTES })
-  const feeding = pipeline(chunks, stream)
-  // Whatever goes wrong reaches the reader through the stream itself.
-  feeding.catch(() => {})
-  for await (const bytes of stream) yield bytes
-}
-
-function isZlibError(cause: unknown): boolean {
-  return cause instanceof Error && 'code' in cause && typeof cause.code === 'string' && cause.code.startsWith('Z_')
 }

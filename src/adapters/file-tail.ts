@@ -1,75 +1,52 @@
 /**
- * A file that is followed for ever, through rotation by renaming and through truncation.
+ * A file that is followed for ever, each complete line once: through rotation by renaming and by copying, several
+ * rotations between two looks, compressed backups after a downtime, and restarts.
  *
  * Tetragon closes its file, renames it and creates a new one: the path is absent for a moment. So the open file is read
- * to its end once more after another one was seen under its name, and only then left. What this cannot see yet: files
- * that came and went between two polls, and a file that was truncated and grew past the old offset in the meantime.
+ * to its end once more after another one was seen under its name. Whatever rotated files lie between the one that was
+ * read last and the one that stands there now are read before it. docs/sources.md tells the whole behaviour.
  */
 
-import { type FileHandle, open, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { EventSource, SourcePart } from '../correlator/event-source.js'
+import type { EventSource, SourceGap, SourcePart, SourcePosition } from '../correlator/event-source.js'
 import { KnownError } from '../errors.js'
+import { type FileMark, parseCheckpoint, positionOf } from './checkpoint.js'
+import { BackupReader, type BackupStep } from './tail-backup-reader.js'
+import { backupKey } from './tail-backups.js'
+import type { Cursor } from './tail-cursor.js'
+import { isMissing, LiveFile } from './tail-live-file.js'
 import { reasonOf, unreadable } from './text-file.js'
 
-const READ_BYTES = 256 * 1024
 const DEFAULT_POLL_MS = 250
-const NEWLINE = 0x0a
 
 export interface TailOptions {
-  /** Read what the file holds already; default: begin after its last complete line. */
+  /** Read what the file holds already; default: begin after its last complete line. Without effect beside `from`. */
   readonly fromStart: boolean
+  /** Go on here: the position that came with the last part that was kept. */
+  readonly from?: SourcePosition | undefined
   /** How often an unchanged file is looked at, in milliseconds. Default 250. */
   readonly pollMs?: number
+  /** The clock of this machine, in milliseconds since the epoch: it dates gaps. */
+  readonly now: () => number
   /** Ends the source. */
   readonly signal: AbortSignal
   /** Called once when the path does not exist at the start; it is then waited for. */
   readonly onWaiting?: () => void
+  /** Called when `from` cannot be used, with half a sentence: the source then begins as if it had not been given. */
+  readonly onBadPosition?: (problem: string) => void
 }
 
 /** @throws KnownError FILE_UNREADABLE for a directory, a file that may not be read, or a missing parent directory. */
 export async function* tailFile(path: string, options: TailOptions): EventSource {
-  const { signal, pollMs = DEFAULT_POLL_MS } = options
   await checkPath(path, options)
-  let file = await openFile(path, options.fromStart ? 'start' : 'end')
-  let isFirst = true
+  const tail = new FileTail(path, options)
   try {
-    while (!signal.aborted) {
-      if (file === undefined) {
-        yield { type: 'idle' }
-        await pause(pollMs, signal)
-        file = await openFile(path, 'start')
-        continue
-      }
-      if (isFirst) yield { type: 'begin', name: path }
-      isFirst = false
-      yield* readToEnd(file)
-      const fate = await fateOf(file, path)
-      if (fate === 'same') {
-        yield { type: 'idle' }
-        await pause(pollMs, signal)
-      } else if (fate === 'truncated') {
-        file.offset = 0
-        isFirst = true
-      } else {
-        // What was written between the last read and the renaming.
-        yield* readToEnd(file)
-        yield { type: 'end' }
-        await file.handle.close()
-        file = await openFile(path, 'start')
-        isFirst = true
-      }
-    }
+    yield* tail.run()
   } finally {
-    await file?.handle.close()
+    await tail.close()
   }
-}
-
-interface OpenFile {
-  readonly handle: FileHandle
-  readonly identity: string
-  offset: number
 }
 
 async function checkPath(path: string, { onWaiting }: TailOptions): Promise<void> {
@@ -83,61 +60,168 @@ async function checkPath(path: string, { onWaiting }: TailOptions): Promise<void
   }
 }
 
-/** Undefined while there is no such file. */
-async function openFile(path: string, from: 'start' | 'end'): Promise<OpenFile | undefined> {
-  let handle: FileHandle
-  try {
-    handle = await open(path, 'r')
-  } catch (cause) {
-    if (isMissing(cause)) return undefined
-    throw unreadable(path, reasonOf(cause), cause)
+class FileTail {
+  readonly #path: string
+  readonly #options: TailOptions
+  readonly #backups: BackupReader
+  #file: LiveFile | undefined
+  /** When everything there was had been read, in milliseconds since the epoch. */
+  #readAt: number | undefined
+
+  constructor(path: string, options: TailOptions) {
+    this.#path = path
+    this.#options = options
+    this.#backups = new BackupReader(path, { pause: () => this.#pause(), signal: options.signal })
   }
-  const { dev, ino, size } = await handle.stat()
-  const offset = from === 'start' ? 0 : await endOfLastLine(handle, size)
-  return { handle, identity: `${dev}:${ino}`, offset }
-}
 
-/** Where the last complete line ends: an unfinished one will be read whole. */
-async function endOfLastLine(handle: FileHandle, size: number): Promise<number> {
-  const buffer = Buffer.alloc(READ_BYTES)
-  let end = size
-  while (end > 0) {
-    const start = Math.max(0, end - READ_BYTES)
-    const { bytesRead } = await handle.read(buffer, 0, end - start, start)
-    const newline = buffer.subarray(0, bytesRead).lastIndexOf(NEWLINE)
-    if (newline !== -1) return start + newline + 1
-    end = start
+  async *run(): AsyncGenerator<SourcePart> {
+    const { signal } = this.#options
+    this.#file = await LiveFile.open(this.#path)
+    yield* this.#start()
+    if (this.#file === undefined) yield { type: 'idle', position: this.#position(undefined) }
+    else yield* this.#begin(this.#file)
+    while (!signal.aborted) {
+      if (this.#file === undefined) yield* this.#awaitFile()
+      else yield* this.#follow(this.#file)
+    }
   }
-  return 0
-}
 
-async function* readToEnd(file: OpenFile): AsyncGenerator<SourcePart> {
-  while (true) {
-    // A buffer of its own for each read: the last line's beginning is kept until its end has come.
-    const { bytesRead, buffer } = await file.handle.read(Buffer.allocUnsafe(READ_BYTES), 0, READ_BYTES, file.offset)
-    if (bytesRead === 0) return
-    file.offset += bytesRead
-    yield { type: 'bytes', bytes: buffer.subarray(0, bytesRead) }
+  async close(): Promise<void> {
+    await this.#file?.close()
+    this.#file = undefined
   }
-}
 
-/** `rotated`: another file stands under the path. An absent path says nothing yet: its successor is on its way. */
-async function fateOf(file: OpenFile, path: string): Promise<'same' | 'truncated' | 'rotated'> {
-  const { size } = await file.handle.stat()
-  if (size < file.offset) return 'truncated'
-  const successor = await stat(path).catch((cause: unknown) => {
-    if (isMissing(cause)) return undefined
-    throw unreadable(path, reasonOf(cause), cause)
-  })
-  if (successor === undefined) return 'same'
-  return `${successor.dev}:${successor.ino}` === file.identity ? 'same' : 'rotated'
-}
+  async *#start(): AsyncGenerator<SourcePart> {
+    const { from, fromStart, onBadPosition } = this.#options
+    const parsed = from === undefined ? undefined : parseCheckpoint(from)
+    if (parsed?.ok === true) {
+      const { file, done, at } = parsed.checkpoint
+      this.#backups.done = done
+      this.#readAt = at
+      yield* this.#takeUp(file)
+      return
+    }
+    if (parsed !== undefined) onBadPosition?.(parsed.problem)
+    await this.#backups.skipAll(this.#file?.neighbour)
+    if (!fromStart) await this.#file?.skipToEnd()
+  }
 
-function isMissing(cause: unknown): boolean {
-  return cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'
-}
+  *#begin(file: LiveFile): Generator<SourcePart> {
+    // What was to be read before it may not have been.
+    if (this.#options.signal.aborted) return
+    yield { type: 'begin', name: this.#path, position: this.#position(file.cursor) }
+  }
 
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  // The loop looks at the signal itself.
-  await sleep(ms, undefined, { signal }).catch(() => {})
+  async *#awaitFile(): AsyncGenerator<SourcePart> {
+    yield { type: 'idle' }
+    await this.#pause()
+    this.#file = await LiveFile.open(this.#path)
+    if (this.#file === undefined) return
+    yield* this.#readBackups(undefined)
+    yield* this.#begin(this.#file)
+  }
+
+  async *#follow(file: LiveFile): AsyncGenerator<SourcePart> {
+    const fate = (yield* this.#readOn(file)) ?? (await file.fate())
+    if (this.#options.signal.aborted) return
+    switch (fate) {
+      case 'same':
+        return yield* this.#rest()
+      case 'absent':
+        // Files may come and go before the next one stays.
+        return yield* (await this.#backups.hasOthers(file.neighbour)) ? this.#leave(file) : this.#rest()
+      case 'moved':
+        return yield* this.#leave(file)
+      case 'truncated':
+        return yield* this.#startOver(file)
+    }
+  }
+
+  async *#rest(): AsyncGenerator<SourcePart> {
+    this.#readAt = this.#options.now()
+    yield { type: 'idle' }
+    await this.#pause()
+  }
+
+  async *#readOn(file: LiveFile): AsyncGenerator<SourcePart, 'truncated' | undefined> {
+    // It may have been copied and emptied before anything was read of it.
+    const isNew = file.cursor.head.length === 0 && (await file.head()).length > 0
+    if (isNew && (yield* this.#readBackups(undefined))) yield* this.#begin(file)
+    while (!this.#options.signal.aborted) {
+      const bytes = await file.read()
+      if (bytes === 'truncated' || bytes === undefined) return bytes
+      yield { type: 'bytes', bytes, position: this.#position(file.cursor) }
+    }
+    return undefined
+  }
+
+  /** Read what was written between the last look and the renaming, then everything up to the file that is there now. */
+  async *#leave(file: LiveFile): AsyncGenerator<SourcePart> {
+    if ((yield* this.#readOn(file)) === 'truncated') return yield* this.#startOver(file)
+    if (this.#options.signal.aborted) return
+    const key = backupKey(await file.head())
+    this.#backups.skip(key)
+    yield { type: 'end', position: this.#position(undefined) }
+    await file.close()
+    this.#file = await LiveFile.open(this.#path)
+    // Rotated files go the oldest first: while this one is there, none that came after it has gone.
+    if (!(await this.#backups.has(key, file.identity))) yield this.#gap('rotated-away', this.#path)
+    yield* this.#readBackups(undefined)
+    if (this.#file !== undefined) yield* this.#begin(this.#file)
+  }
+
+  /** The file was emptied: the rest of what it held may stand in a copy. */
+  async *#startOver(file: LiveFile): AsyncGenerator<SourcePart> {
+    const { mark } = file.cursor
+    await file.close()
+    this.#file = await LiveFile.open(this.#path)
+    yield* this.#takeUp(mark)
+    if (this.#file !== undefined) yield* this.#begin(this.#file)
+  }
+
+  /** Go on at a mark, in the file under the path or in a rotated one; then all rotated files after that. */
+  async *#takeUp(mark: FileMark | undefined): AsyncGenerator<SourcePart> {
+    if (mark !== undefined && (await this.#file?.resume(mark)) === true) return
+    yield* this.#readBackups(mark)
+  }
+
+  /** Read every rotated file that was not read yet and is older than the file under the path; was there any? */
+  async *#readBackups(mark: FileMark | undefined): AsyncGenerator<SourcePart, boolean> {
+    let isAnyRead = false
+    for await (const step of this.#backups.read(mark, this.#file?.neighbour)) {
+      isAnyRead = true
+      yield this.#partOf(step)
+    }
+    return isAnyRead
+  }
+
+  #partOf(step: BackupStep): SourcePart {
+    switch (step.type) {
+      case 'begin':
+        return { type: 'begin', name: step.path, position: this.#position(step.cursor) }
+      case 'bytes':
+        return { type: 'bytes', bytes: step.bytes, position: this.#position(step.cursor) }
+      case 'end':
+        return { type: 'end', position: this.#position(undefined) }
+      case 'unreadable':
+        return this.#gap('backup-unreadable', step.path)
+      case 'lost':
+        return this.#gap(step.mark.identity === this.#file?.identity ? 'truncated' : 'rotated-away', this.#path)
+    }
+  }
+
+  #gap(code: SourceGap['code'], source: string): SourcePart {
+    const gap = { code, source, from: this.#readAt, to: this.#options.now() }
+    return { type: 'gap', gap, position: this.#position(undefined) }
+  }
+
+  #position(cursor: Cursor | undefined): SourcePosition {
+    return positionOf({ file: cursor?.mark, done: this.#backups.done, at: this.#options.now() })
+  }
+
+  async #pause(): Promise<void> {
+    const { pollMs = DEFAULT_POLL_MS, signal } = this.#options
+    // The loops look at the signal themselves.
+    await sleep(pollMs, undefined, { signal }).catch(() => {})
+  }
 }

@@ -1,9 +1,7 @@
 /** Where findings go: standard output or a file, one JSON object a line. */
 
 import { once } from 'node:events'
-import { createWriteStream } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { finished } from 'node:stream/promises'
 import type { Finding } from '../correlator/finding.js'
 import { jsonLine } from '../correlator/json-line.js'
 import { KnownError } from '../errors.js'
@@ -46,22 +44,18 @@ export async function writeText(stream: NodeJS.WritableStream, text: string): Pr
   }
 }
 
+/** A finding counts as given out once it is in the file: a program that is killed then has lost none in a buffer. */
 function fileSink(path: string, handle: FileHandle): FindingSink {
-  const stream = createWriteStream(path, { fd: handle, flags: 'a' })
-  let failure: KnownError | undefined
-  // A full disk shows when it likes: at the next write at the latest it ends the run.
-  stream.on('error', cause => {
-    failure ??= unwritable(path, cause)
-  })
   return {
     async write(finding) {
-      await writeText(stream, jsonLine(finding))
-      if (failure !== undefined) throw failure
+      try {
+        await handle.appendFile(jsonLine(finding))
+      } catch (cause) {
+        throw unwritable(path, cause)
+      }
     },
     async close() {
-      stream.end()
-      await finished(stream).catch(() => {})
-      if (failure !== undefined) throw failure
+      await handle.close()
     },
   }
 }

@@ -1,83 +1,110 @@
 /** `sallyport correlate`: follow exec events and write findings as they come up. */
 
-import { Command } from 'commander'
-import { readEventFiles } from '../adapters/event-file.js'
-import { tailFile } from '../adapters/file-tail.js'
+import { Command, Option } from 'commander'
+import { watchAgentMetrics } from '../adapters/agent-metrics.js'
 import { type FindingSink, openFindingSink } from '../adapters/finding-sink.js'
+import { openFindingStore } from '../adapters/finding-store-file.js'
 import { openJournalReader } from '../adapters/journal-reader.js'
 import { loadToolCatalogue } from '../adapters/tool-catalogue-file.js'
-import type { EventSource } from '../correlator/event-source.js'
+import type { AgentLosses } from '../correlator/agent-losses.js'
 import { correlate } from '../correlator/pipeline.js'
 import { createStreamStats } from '../correlator/stream-stats.js'
-import { KnownError } from '../errors.js'
 import { escapeForeign } from '../policy/index.js'
 import type { CommandIo } from './command-io.js'
+import { parseDuration } from './duration.js'
+import { checkSource, openSource, type SourceOptions } from './open-source.js'
 import { addPolicyOption, loadPolicyAloud } from './policy-options.js'
 import { describeStream } from './stream-words.js'
 
 /** How often a finding that keeps growing is written again. */
 const UPDATE_MS = 60_000
+const RESOLVE_AFTER = '24h'
+const STALE_AFTER = '1h'
 
 const HELP = `
 Example:
   sallyport correlate --policy policies/starter.yaml --source file:/var/log/tetragon/tetragon.log --journal journal/
   tail -F tetragon.log | sallyport correlate --policy policies/ --source - --sink file:findings.jsonl
 
-A followed file is read from its end, unless --from-start is given, and through its rotation. A finding is written when
-it is first seen, at most once a minute while it grows, and once more at the end: the last line of a fingerprint holds.
+A followed file is read from its end, unless --from-start is given, and through its rotation. With --state a restart,
+after a kill too, goes on where the run before ended: no event is lost, no finding is repeated. A finding is written when
+it is first seen, at most once a minute while it grows, when it is resolved, and once more at the end: the last line of
+a fingerprint holds.
 Exit status: 0 after a signal or the end of standard input; 64 usage; 78 a bad file or policy.`
 
-interface CorrelateCommandOptions {
+interface CorrelateCommandOptions extends SourceOptions {
   readonly policy: readonly string[]
-  readonly source: string
-  readonly fromStart?: boolean
+  readonly state?: string
   readonly journal?: string
   readonly sink?: readonly string[]
+  readonly tetragonMetrics?: string
+  /** Milliseconds. */
+  readonly resolveAfter: number
+  readonly staleAfter: number
 }
 
 export function correlateCommand(io: CommandIo): Command {
   const command = new Command('correlate').description('Follow Tetragon exec events and write findings.')
   return addPolicyOption(command, 'many')
-    .requiredOption('--source <spec>', 'file:PATH (followed), or - for standard input')
+    .requiredOption(
+      '--source <spec>',
+      'file:PATH (followed), grpc:HOST:PORT, grpc:unix:///PATH, or - for standard input',
+    )
+    .option('--grpc-ca <file>', 'the CA of the agent, in PEM; without it the connection is plain text')
+    .option('--grpc-cert <file>', 'a certificate for the agent, in PEM, with --grpc-key')
+    .option('--grpc-key <file>', 'its key, in PEM')
     .option('--from-start', 'read what the file holds already')
+    .option('--state <dir>', 'keep the findings and the place in the source there, for the next run')
     .option('--journal <dir>', 'the journal of the webhook: findings then say how an image got in')
     .option('--sink <spec...>', 'stdout, or file:PATH (appended to); several may be given (default: stdout)')
+    .addOption(
+      new Option('--resolve-after <time>', 'a finding that was not seen for that long is resolved')
+        .argParser(parseDuration)
+        .default(parseDuration(RESOLVE_AFTER), RESOLVE_AFTER),
+    )
+    .addOption(
+      new Option('--stale-after <time>', 'report a source that brought nothing for that long')
+        .argParser(parseDuration)
+        .default(parseDuration(STALE_AFTER), STALE_AFTER),
+    )
+    .option('--tetragon-metrics <url>', "the agent's metrics page: what it lost is reported too")
     .addHelpText('after', HELP)
     .action(async (options: CorrelateCommandOptions) => follow(options, io))
 }
 
 async function follow(options: CorrelateCommandOptions, io: CommandIo): Promise<void> {
-  const source = openSource(options, io)
+  checkSource(options)
   const policy = await loadPolicyAloud(options.policy, io)
   const catalogue = await loadToolCatalogue(policy.runtime)
   const journal = options.journal === undefined ? undefined : openJournalReader(options.journal)
+  const archive = options.state === undefined ? undefined : openFindingStore(options.state)
   const sinks: FindingSink[] = []
+  const watching = new AbortController()
   const stats = createStreamStats()
   try {
     for (const spec of options.sink ?? ['stdout']) sinks.push(await openFindingSink(spec, io.stdout))
-    const emit = { when: 'at-once', updateMs: UPDATE_MS } as const
-    const pipeline = { policy, catalogue, journal, stats, now: io.now, policyPaths: options.policy, emit }
+    const source = openSource(options, archive?.position, io)
+    const { now } = io
+    const { policy: policyPaths, resolveAfter: resolveAfterMs, staleAfter: staleMs } = options
+    const emit = { when: 'at-once', updateMs: UPDATE_MS, resolveAfterMs } as const
+    const agentLosses = watchMetrics(options.tetragonMetrics, watching.signal, io)
+    const pipeline = { policy, catalogue, journal, stats, now, policyPaths, emit, archive, staleMs, agentLosses }
     for await (const finding of correlate(source, pipeline)) {
       await Promise.all(sinks.map(sink => sink.write(finding)))
     }
   } finally {
+    watching.abort()
+    archive?.close()
     journal?.close()
     await Promise.all(sinks.map(sink => sink.close()))
   }
   io.stderr.write(describeStream(stats))
 }
 
-function openSource({ source, fromStart }: CorrelateCommandOptions, io: CommandIo): EventSource {
-  const { stdin, stderr, signal } = io
-  if (source === '-') return readEventFiles(['-'], { stdin, signal })
-  if (source.startsWith('grpc:')) {
-    throw new KnownError('USAGE', 'this version reads files and standard input, not gRPC: use file:PATH or -')
+function watchMetrics(url: string | undefined, signal: AbortSignal, { stderr }: CommandIo): AgentLosses | undefined {
+  if (url === undefined) return undefined
+  const onProblem = (problem: string): void => {
+    stderr.write(`sallyport: the metrics of the agent cannot be read: ${escapeForeign(problem, 300)}\n`)
   }
-  const path = source.startsWith('file:') ? source.slice('file:'.length) : ''
-  if (path === '') throw new KnownError('USAGE', '--source takes file:PATH or -')
-  return tailFile(path, {
-    fromStart: fromStart === true,
-    signal,
-    onWaiting: () => stderr.write(`sallyport: waiting for ${escapeForeign(path, 300)}, which does not exist yet\n`),
-  })
+  return watchAgentMetrics(url, { signal, onProblem })
 }

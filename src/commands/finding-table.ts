@@ -79,13 +79,17 @@ function cellsOf({ finding, severity }: Entry): readonly string[] {
   ]
 }
 
-function whereOf({ pod_namespace: namespace, pod_name: pod, container_id: id, container }: Finding): string {
-  if (namespace === undefined || pod === undefined) return cell(`container ${id ?? ''}`)
+function whereOf(finding: Finding): string {
+  const { pod_namespace: namespace, pod_name: pod, container_id: id, node_name: node, container } = finding
+  if (namespace === undefined || pod === undefined) {
+    return id === undefined ? cell(`node ${node ?? '(not known)'}`) : cell(`container ${id}`)
+  }
   const isNamedAlike = container === undefined || container === pod
   return cell(isNamedAlike ? `${namespace}/${pod}` : `${namespace}/${pod} (${container})`)
 }
 
-function whatOf({ kind, process, image }: Finding): string {
+function whatOf({ kind, process, image, title }: Finding): string {
+  if (process === '') return cell(title)
   return cell(kind === 'non-allowlisted-image' || kind === 'image-drift' ? (image ?? '') : process)
 }
 

@@ -6,11 +6,14 @@ import { writeText } from '../adapters/finding-sink.js'
 import { openJournalReader } from '../adapters/journal-reader.js'
 import { loadSplunkToolNames } from '../adapters/splunk-macro-file.js'
 import { loadToolCatalogue } from '../adapters/tool-catalogue-file.js'
+import { createAdmissionLookup } from '../correlator/admission-lookup.js'
+import type { DetectionTools } from '../correlator/detection-context.js'
 import type { EventSource } from '../correlator/event-source.js'
 import { readExecEvents } from '../correlator/event-stream.js'
 import type { Finding } from '../correlator/finding.js'
 import { jsonLine } from '../correlator/json-line.js'
 import { correlate } from '../correlator/pipeline.js'
+import { type DifferenceRule, explainDifference } from '../correlator/splunk-difference.js'
 import { createSplunkRows } from '../correlator/splunk-rows.js'
 import { createStreamStats, type StreamStats } from '../correlator/stream-stats.js'
 import { KnownError } from '../errors.js'
@@ -28,6 +31,7 @@ Example:
 Files may be gzipped, whatever their names; - is standard input. Each event is judged as of its own time, so that
 exceptions hold and end as they did; --as-of judges all of them as of one time. -o splunk prints the rows that the two
 Splunk detections would, -o json one finding a line.
+What could not be seen (kind coverage) is shown, and is no finding for the exit status.
 Exit status: 0 nothing found; 1 open findings (with -o splunk: rows); 64 usage; 78 a bad file or policy.`
 
 interface ReplayOptions {
@@ -61,7 +65,9 @@ async function replay(files: readonly string[], options: ReplayOptions, io: Comm
   const source = readEventFiles(files, { stdin, signal, onRead: progress.onRead })
   const stats = createStreamStats()
   const output =
-    options.output === 'splunk' ? splunkRows(policy, source, stats) : findings(policy, source, stats, options, io)
+    options.output === 'splunk'
+      ? splunkRows(policy, source, stats, options, io)
+      : findings(policy, source, stats, options, io)
   const found = await output.finally(progress.finish)
   io.stderr.write(describeStream(stats))
   if (signal.aborted) io.stderr.write('sallyport: interrupted; what follows is what was found until then\n')
@@ -107,12 +113,40 @@ async function findings(
   }
   const text =
     options.output === 'json' ? all.map(jsonLine).join('') : renderFindings(all, { hasColors: isTerminal(io.stdout) })
-  return { text, isAny: all.some(({ status }) => status === 'open') }
+  // What could not be seen is worth knowing, and is nothing found.
+  return { text, isAny: all.some(({ status, kind }) => status === 'open' && kind !== 'coverage') }
 }
 
-async function splunkRows(policy: CompiledPolicy, source: EventSource, stats: StreamStats): Promise<Output> {
+async function splunkRows(
+  policy: CompiledPolicy,
+  source: EventSource,
+  stats: StreamStats,
+  options: ReplayOptions,
+  io: CommandIo,
+): Promise<Output> {
   const table = createSplunkRows(policy, await loadSplunkToolNames())
-  for await (const events of readExecEvents(source, stats)) for (const event of events) table.add(event)
+  const catalogue = await loadToolCatalogue(policy.runtime)
+  const journal = options.journal === undefined ? undefined : openJournalReader(options.journal)
+  const admissions = createAdmissionLookup(journal, io.now)
+  const tools: DetectionTools = { policy, catalogue, admissions, asOf: options.asOf, policyPaths: options.policy }
+  const differences = new Map<DifferenceRule, number>()
+  try {
+    for await (const { events } of readExecEvents(source, stats)) {
+      for (const event of events) {
+        for (const detection of table.add(event)) {
+          const rule = explainDifference(detection, event, tools)
+          if (rule !== undefined) differences.set(rule, (differences.get(rule) ?? 0) + 1)
+        }
+      }
+    }
+  } finally {
+    journal?.close()
+  }
+  for (const [rule, count] of differences) {
+    io.stderr.write(
+      `sallyport: ${count} events behind these rows are no finding of Sallyport: ${rule} (docs/splunk.md)\n`,
+    )
+  }
   const rows = table.rows()
   return { text: rows.map(jsonLine).join(''), isAny: rows.length > 0 }
 }

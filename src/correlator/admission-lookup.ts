@@ -7,14 +7,19 @@ import type { AdmissionEvidence } from './explain-admission.js'
 const REMEMBERED_MS = 5_000
 const MAX_REMEMBERED = 10_000
 
+/** The same question gets the very same objects, as long as the answer is remembered: callers compare them by identity. */
 export interface AdmissionLookup {
   recordsOf(pod: PodIdentity): readonly RecordedAdmission[]
   state(): AdmissionEvidence['journal']
 }
 
+const NO_RECORDS: readonly RecordedAdmission[] = []
+const NO_JOURNAL: AdmissionEvidence['journal'] = { status: 'absent' }
+const ABSENT: AdmissionLookup = { recordsOf: () => NO_RECORDS, state: () => NO_JOURNAL }
+
 /** @param now the clock of this machine, in milliseconds since the epoch. */
 export function createAdmissionLookup(journal: AdmissionJournal | undefined, now: () => number): AdmissionLookup {
-  if (journal === undefined) return { recordsOf: () => [], state: () => ({ status: 'absent' }) }
+  if (journal === undefined) return ABSENT
   const records = new Map<string, Remembered<readonly RecordedAdmission[]>>()
   let state: Remembered<AdmissionEvidence['journal']> | undefined
   return {

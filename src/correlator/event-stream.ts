@@ -1,52 +1,60 @@
 /** From the bytes of one source after another to exec events, with everything that could not be read counted. */
 
-import type { EventSource, SourcePart } from './event-source.js'
-import { decodeEvent, type ExecEvent, findGluedEvent } from './exec-event.js'
+import type { EventSource, SourceGap, SourcePart, SourcePosition } from './event-source.js'
+import { type DecodedEvent, type ExecEvent, findGluedEvent } from './exec-event.js'
+import { createEventDecoder } from './exec-event-decoder.js'
 import { LineSplitter, type SplitLine } from './line-splitter.js'
 import { countMalformed, countOther, type StreamStats } from './stream-stats.js'
 
-/** Where in which source the reader stands. */
-interface Position {
+const BRACE = 0x7b
+
+/** What one part of a source held. */
+export interface EventBatch {
+  /** In their order; often none. */
+  readonly events: readonly ExecEvent[]
+  /** How far the source was read with these events; undefined: no further than before, or it cannot be said. */
+  readonly position: SourcePosition | undefined
+  /** What is missing before the next events. */
+  readonly gap: SourceGap | undefined
+}
+
+/** The line that is being read, for messages. */
+interface Place {
   source: string
   line: number
   /** Lines of this source that were events of any type. */
   events: number
+  readonly decode: (line: Buffer) => DecodedEvent
 }
 
 /**
- * Read a source to its end. Each batch holds the exec events of one part in their order; an idle part gives an empty
- * batch, so that the consumer can see time pass. Bad lines are counted in `stats` and never fatal; errors of the
- * source itself pass through.
+ * Read a source to its end, one batch a part; an idle part gives an empty batch, so that the consumer can see time pass.
+ * Bad lines are counted in `stats` and never fatal; errors of the source itself pass through.
  */
 export async function* readExecEvents(
   source: EventSource,
   stats: StreamStats,
   maxLineBytes?: number,
-): AsyncGenerator<readonly ExecEvent[]> {
+): AsyncGenerator<EventBatch> {
   const splitter = new LineSplitter(maxLineBytes)
-  const position: Position = { source: '', line: 0, events: 0 }
+  const place: Place = { source: '', line: 0, events: 0, decode: createEventDecoder() }
   for await (const part of source) {
     const events: ExecEvent[] = []
-    for (const line of linesOf(part, splitter, position, stats)) {
-      position.line += 1
-      const event = readLine(line, position, stats)
+    for (const line of linesOf(part, splitter, place, stats)) {
+      place.line += 1
+      const event = readLine(line, place, stats)
       if (event !== undefined) events.push(event)
     }
-    if (part.type === 'end' && position.line > 0 && position.events === 0) stats.strangeSources.push(position.source)
-    yield events
+    if (part.type === 'end' && place.line > 0 && place.events === 0) stats.strangeSources.push(place.source)
+    yield { events, position: part.position, gap: part.type === 'gap' ? part.gap : undefined }
   }
 }
 
-function linesOf(
-  part: SourcePart,
-  splitter: LineSplitter,
-  position: Position,
-  stats: StreamStats,
-): readonly SplitLine[] {
+function linesOf(part: SourcePart, splitter: LineSplitter, place: Place, stats: StreamStats): readonly SplitLine[] {
   switch (part.type) {
     case 'begin':
       splitter.reset()
-      Object.assign(position, { source: part.name, line: 0, events: 0 })
+      Object.assign(place, { source: part.name, line: 0, events: 0 })
       return []
     case 'bytes':
       stats.bytes += part.bytes.length
@@ -54,11 +62,12 @@ function linesOf(
     case 'end':
       return splitter.end()
     case 'idle':
+    case 'gap':
       return []
   }
 }
 
-function readLine(line: SplitLine, position: Position, stats: StreamStats): ExecEvent | undefined {
+function readLine(line: SplitLine, place: Place, stats: StreamStats): ExecEvent | undefined {
   if (line.type === 'too-long') {
     stats.lines += 1
     stats.tooLongLines += 1
@@ -66,12 +75,12 @@ function readLine(line: SplitLine, position: Position, stats: StreamStats): Exec
   }
   if (isBlank(line.bytes)) return undefined
   stats.lines += 1
-  return readEvent(line.bytes, position, stats)
+  return readEvent(line.bytes, place, stats)
 }
 
-function readEvent(bytes: Buffer, position: Position, stats: StreamStats): ExecEvent | undefined {
-  const decoded = decodeEvent(bytes)
-  if (decoded.type !== 'malformed') position.events += 1
+function readEvent(bytes: Buffer, place: Place, stats: StreamStats): ExecEvent | undefined {
+  const decoded = place.decode(bytes)
+  if (decoded.type !== 'malformed') place.events += 1
   switch (decoded.type) {
     case 'exec':
       countExec(decoded.event, stats)
@@ -84,15 +93,16 @@ function readEvent(bytes: Buffer, position: Position, stats: StreamStats): ExecE
       stats.droppedByAgent += decoded.dropped
       return undefined
     case 'malformed': {
-      countMalformed(stats, { source: position.source, line: position.line, problem: decoded.problem })
+      countMalformed(stats, { source: place.source, line: place.line, problem: decoded.problem })
       const glued = findGluedEvent(bytes)
-      return glued === undefined ? undefined : readEvent(glued, position, stats)
+      return glued === undefined ? undefined : readEvent(glued, place, stats)
     }
   }
 }
 
 /** Looks no further than the first byte that is no white space. */
 function isBlank(bytes: Buffer): boolean {
+  if (bytes[0] === BRACE) return false
   return !bytes.some(byte => byte !== 0x20 && byte !== 0x09 && byte !== 0x0d)
 }
 

@@ -123,7 +123,7 @@ function decodeExec(root: JsonObject, exec: JsonObject): DecodedEvent {
       arguments: textOf(process['arguments']),
       flags: textOf(process['flags'])?.split(' ') ?? [],
       docker: textOf(process['docker']),
-      pod: podOf(process['pod']),
+      pod: decodePod(process['pod']),
       parent: parentOf(exec['parent']),
       isInInitTree: booleanOf(process['in_init_tree']),
       hardLinks: hardLinksOf(process['binary_properties']),
@@ -131,7 +131,8 @@ function decodeExec(root: JsonObject, exec: JsonObject): DecodedEvent {
   }
 }
 
-function podOf(value: unknown): EventPod | undefined {
+/** The pod of a process; undefined without namespace or name. @param value parsed JSON, of any shape. */
+export function decodePod(value: unknown): EventPod | undefined {
   if (!isObject(value)) return undefined
   const namespace = textOf(value['namespace'])
   const name = textOf(value['name'])
@@ -168,7 +169,8 @@ function parentOf(value: unknown): EventParent | undefined {
   }
 }
 
-function hardLinksOf(properties: unknown): number | undefined {
+/** @param properties `binary_properties` of a process, parsed, of any shape. */
+export function hardLinksOf(properties: unknown): number | undefined {
   const file = isObject(properties) ? properties['file'] : undefined
   const inode = isObject(file) ? file['inode'] : undefined
   return isObject(inode) ? numberOf(inode['links']) : undefined

@@ -1,39 +1,57 @@
-/** Findings in memory: one a fingerprint, counted, bounded, and given out when there is news of them. */
+/** Findings in memory: one a fingerprint, counted, bounded, resolved, and given out when there is news of them. */
 
 import type { CompiledPolicy } from '../policy/index.js'
 import type { ExecEvent } from './exec-event.js'
-import { createFinding, type Finding, fingerprintOf, riskObjectOf, sampleOf } from './finding.js'
+import { createFinding, type Finding, fingerprintOf, identityOf } from './finding.js'
+import type { KeptFinding } from './finding-archive.js'
+import { type FindingEntry, openEntry, recordSighting, reviveEntry, snapshot } from './finding-entry.js'
+import { fateOf } from './finding-fate.js'
 import type { Certainty } from './image-use.js'
 import type { Observation } from './observation.js'
+import { RiskLedger } from './risk-ledger.js'
+import type { WatchClock } from './watch-clock.js'
 
 /** About 300 MB of findings at worst, each with its samples full; some 100 MB in practice. */
 export const MAX_FINDINGS = 100_000
-/** All findings about one object together never weigh more. */
-export const MAX_RISK_PER_OBJECT = 100
-const MAX_SAMPLES = 5
+/** Identities whose fingerprint is kept, and the longest of them in characters: some 20 MB at worst. */
+const MAX_FINGERPRINTS = 20_000
+const MAX_IDENTITY = 1_000
 /** From the weakest on. */
 const CERTAINTIES: readonly Certainty[] = ['unknown', 'likely', 'proved']
 
 export interface FindingStoreOptions {
   readonly maxFindings?: number
+  /** Whether `takeUnsaved` and `takeForgotten` are called. */
+  readonly isArchived?: boolean
 }
 
 export class FindingStore {
   readonly #policy: CompiledPolicy
   readonly #maxFindings: number
+  readonly #isArchived: boolean
   /** In the order in which they were last seen, the longest unseen first. */
-  readonly #findings = new Map<string, Entry>()
-  readonly #riskByObject = new Map<string, number>()
+  readonly #findings = new Map<string, FindingEntry>()
+  readonly #risks: RiskLedger
+  readonly #fingerprints = new Map<string, string>()
+  /** Detections say the same of a container again and again, by the very same object. */
+  readonly #lastSeenOf = new WeakMap<
+    Observation,
+    Pick<ExecEvent, 'pod' | 'clusterName'> & { readonly fingerprint: string }
+  >()
   /** Nobody has heard of them, or not of their present status. */
-  readonly #news = new Set<Entry>()
+  readonly #news = new Set<FindingEntry>()
   /** Given out before, and changed since. */
-  readonly #changed = new Set<Entry>()
+  readonly #changed = new Set<FindingEntry>()
+  readonly #unsaved = new Set<FindingEntry>()
+  #forgotten: string[] = []
   #evicted: Finding[] = []
   #evictions = 0
 
   constructor(policy: CompiledPolicy, options: FindingStoreOptions = {}) {
     this.#policy = policy
     this.#maxFindings = options.maxFindings ?? MAX_FINDINGS
+    this.#isArchived = options.isArchived === true
+    this.#risks = new RiskLedger(this.#maxFindings)
   }
 
   /** Findings that made room for others since the start; each was given out first. */
@@ -41,39 +59,70 @@ export class FindingStore {
     return this.#evictions
   }
 
+  /** Take up what an earlier run kept; before anything is observed. */
+  restore(kept: readonly KeptFinding[]): void {
+    for (const { finding, isChanged } of kept) {
+      const entry = reviveEntry(finding)
+      this.#findings.set(finding.fingerprint, entry)
+      if (isChanged) this.#changed.add(entry)
+      this.#risks.restore(finding)
+    }
+  }
+
   /**
    * Note what was seen.
    *
    * A process that the agent found running at its start (`procFS`) is inventory, and no news: an image in use is in
    * use, so that it may open a finding and widen its span of time, but it never counts as an exec.
+   *
+   * @param times what it counts for; an exec event counts once.
    */
-  observe(event: ExecEvent, observation: Observation): void {
-    const fingerprint = fingerprintOf(event, observation)
+  observe(event: ExecEvent, observation: Observation, times = isInventory(event) ? 0 : 1): void {
+    const fingerprint = this.#fingerprintOf(event, observation)
     const known = this.#findings.get(fingerprint)
     if (known === undefined) {
-      this.#open(event, observation, fingerprint)
+      this.#open(event, observation, fingerprint, times)
       return
     }
     this.#findings.delete(fingerprint)
     this.#findings.set(fingerprint, known)
-    repeat(known, event)
-    this.#changed.add(known)
+    recordSighting(known, event, times, observation.suppression !== undefined)
+    this.#touch(known)
+    if (isInventory(event)) return
     // One exec outside the exception makes an alert; a later one under it does not take the alert back.
-    const isOpened = known.suppression !== undefined && observation.suppression === undefined
-    if (!isOpened && !isSurer(observation, known.finding)) return
-    const score = isOpened ? this.#allotRisk(event, observation) : known.finding.risk.score
-    known.finding = createFinding(this.#policy, event, observation, fingerprint, score)
-    if (isOpened) known.suppression = undefined
-    this.#news.add(known)
+    const isLapsed = known.status === 'suppressed' && observation.suppression === undefined
+    const isNews = isLapsed || known.status === 'resolved' || isSurer(observation, known.finding)
+    if (isNews) this.#news.add(known)
+    else if (known.finding.policy.revision === this.#policy.revision) return
+    this.#renew(known, event, observation)
+  }
+
+  /**
+   * Resolve what has not been seen for that long, and what an exception covered until it ended; forget what has been
+   * resolved for long.
+   */
+  resolve(watch: WatchClock, resolveAfterMs: number): void {
+    for (const [fingerprint, entry] of this.#findings) {
+      const fate = fateOf(entry, watch, resolveAfterMs)
+      if (fate === undefined) continue
+      if (fate.type === 'forget') {
+        this.#drop(fingerprint, entry)
+        continue
+      }
+      entry.status = 'resolved'
+      entry.epilogue = fate.epilogue
+      this.#touch(entry)
+      this.#news.add(entry)
+    }
   }
 
   /**
    * Findings that nobody has heard of, in the order in which they were opened; those that an exception no longer
-   * covers, or that more is known about now; and those that were evicted.
+   * covers, or that more is known about now, or that were resolved; and those that were evicted.
    */
   takeNews(): Finding[] {
-    if (this.#news.size === 0 && this.#evicted.length === 0) return []
-    const news = [...this.#evicted, ...[...this.#news].map(snapshot)]
+    if (!this.hasNews) return []
+    const news = [...this.#evicted, ...this.#giveOut(this.#news)]
     for (const entry of this.#news) this.#changed.delete(entry)
     this.#news.clear()
     this.#evicted = []
@@ -82,72 +131,113 @@ export class FindingStore {
 
   /** Whatever has changed since it was last given out: counts, last seen, samples. */
   takeUpdates(): Finding[] {
-    const updates = [...this.takeNews(), ...[...this.#changed].map(snapshot)]
+    const updates = [...this.takeNews(), ...this.#giveOut(this.#changed)]
     this.#changed.clear()
     return updates
   }
 
-  #open(event: ExecEvent, observation: Observation, fingerprint: string): void {
-    const score = this.#allotRisk(event, observation)
+  get hasNews(): boolean {
+    return this.#news.size > 0 || this.#evicted.length > 0
+  }
+
+  get hasUnsaved(): boolean {
+    return this.#unsaved.size > 0
+  }
+
+  /** Whatever has changed since it was last saved, as it stands. */
+  *takeUnsaved(): Generator<KeptFinding> {
+    for (const entry of this.#unsaved) yield { finding: snapshot(entry), isChanged: this.#changed.has(entry) }
+    this.#unsaved.clear()
+  }
+
+  /** Fingerprints of the findings that are no longer held. */
+  takeForgotten(): readonly string[] {
+    const forgotten = this.#forgotten
+    this.#forgotten = []
+    return forgotten
+  }
+
+  #open(event: ExecEvent, observation: Observation, fingerprint: string, times: number): void {
+    const score = observation.suppression === undefined ? this.#risks.allot(event, observation.risk) : 0
     const finding = createFinding(this.#policy, event, observation, fingerprint, score)
-    const entry: Entry = {
-      finding,
-      count: execsIn(event),
-      firstSeen: event.time,
-      lastSeen: event.time,
-      suppression: observation.suppression,
-      processes: new Set(),
-      pods: new Set(),
-    }
+    const entry = openEntry(finding, event, times, observation.suppression)
     this.#findings.set(fingerprint, entry)
     this.#news.add(entry)
-    keepSamples(entry, event)
+    if (this.#isArchived) this.#unsaved.add(entry)
     if (this.#findings.size > this.#maxFindings) this.#evictLongestUnseen()
   }
 
-  #allotRisk(event: ExecEvent, { risk, suppression }: Observation): number {
-    if (suppression !== undefined) return 0
-    const { field, name } = riskObjectOf(event)
-    const object = `${field} ${event.clusterName ?? ''} ${event.pod?.namespace ?? ''}/${name}`
-    const given = this.#riskByObject.get(object) ?? 0
-    const score = Math.min(risk, MAX_RISK_PER_OBJECT - given)
-    if (this.#riskByObject.size >= this.#maxFindings) this.#riskByObject.clear()
-    this.#riskByObject.set(object, given + score)
-    return score
+  /** Say anew what is the matter: more is known, or the status or the policy is another. */
+  #renew(known: FindingEntry, event: ExecEvent, observation: Observation): void {
+    const { suppression } = observation
+    const isCovered = known.status !== 'open' && suppression !== undefined
+    const isFirstAlert = !isCovered && known.suppression !== undefined
+    const { score } = known.finding.risk
+    const risk = isCovered ? 0 : isFirstAlert ? this.#risks.allot(event, observation.risk) : score
+    known.finding = createFinding(this.#policy, event, observation, known.finding.fingerprint, risk)
+    known.status = isCovered ? 'suppressed' : 'open'
+    known.suppression = isCovered ? suppression : undefined
+    known.epilogue = undefined
+  }
+
+  #giveOut(entries: Iterable<FindingEntry>): Finding[] {
+    const given: Finding[] = []
+    for (const entry of entries) {
+      entry.emissions += 1
+      if (this.#isArchived) this.#unsaved.add(entry)
+      given.push(snapshot(entry))
+    }
+    return given
+  }
+
+  #touch(entry: FindingEntry): void {
+    this.#changed.add(entry)
+    if (this.#isArchived) this.#unsaved.add(entry)
+  }
+
+  #fingerprintOf(event: ExecEvent, observation: Observation): string {
+    const { pod, clusterName } = event
+    if (pod === undefined) return this.#digest(event, observation)
+    const last = this.#lastSeenOf.get(observation)
+    if (last?.pod === pod && last.clusterName === clusterName) return last.fingerprint
+    const fingerprint = this.#digest(event, observation)
+    this.#lastSeenOf.set(observation, { pod, clusterName, fingerprint })
+    return fingerprint
+  }
+
+  #digest(event: ExecEvent, observation: Observation): string {
+    const identity = identityOf(event, observation)
+    const known = this.#fingerprints.get(identity)
+    if (known !== undefined) return known
+    const fingerprint = fingerprintOf(identity)
+    if (identity.length > MAX_IDENTITY) return fingerprint
+    if (this.#fingerprints.size >= MAX_FINGERPRINTS) this.#fingerprints.clear()
+    this.#fingerprints.set(identity, fingerprint)
+    return fingerprint
   }
 
   #evictLongestUnseen(): void {
     const [fingerprint, entry] = this.#findings.entries().next().value ?? []
     if (fingerprint === undefined || entry === undefined) return
-    this.#findings.delete(fingerprint)
     this.#evictions += 1
-    const wasNews = this.#news.delete(entry)
-    const wasChanged = this.#changed.delete(entry)
-    if (wasNews || wasChanged) this.#evicted.push(snapshot(entry))
+    if (this.#news.has(entry) || this.#changed.has(entry)) {
+      entry.emissions += 1
+      this.#evicted.push(snapshot(entry))
+    }
+    this.#drop(fingerprint, entry)
+  }
+
+  #drop(fingerprint: string, entry: FindingEntry): void {
+    this.#findings.delete(fingerprint)
+    this.#news.delete(entry)
+    this.#changed.delete(entry)
+    this.#unsaved.delete(entry)
+    if (this.#isArchived) this.#forgotten.push(fingerprint)
   }
 }
 
-interface Entry {
-  finding: Finding
-  count: number
-  /** Milliseconds since the epoch. */
-  firstSeen: number
-  lastSeen: number
-  suppression: Observation['suppression']
-  readonly processes: Set<string>
-  readonly pods: Set<string>
-}
-
-function repeat(entry: Entry, event: ExecEvent): void {
-  entry.count += execsIn(event)
-  // Events may be late and out of order.
-  entry.firstSeen = Math.min(entry.firstSeen, event.time)
-  entry.lastSeen = Math.max(entry.lastSeen, event.time)
-  keepSamples(entry, event)
-}
-
-function execsIn({ flags }: ExecEvent): number {
-  return flags.includes('procFS') ? 0 : 1
+function isInventory({ flags }: ExecEvent): boolean {
+  return flags.includes('procFS')
 }
 
 /** A record of the journal may come in after the first exec. */
@@ -155,22 +245,4 @@ function isSurer(observation: Observation, finding: Finding): boolean {
   const rank = (of: Observation | Finding): number =>
     CERTAINTIES.indexOf(of.certainty) + CERTAINTIES.indexOf(of.admission?.certainty ?? 'unknown')
   return rank(observation) > rank(finding)
-}
-
-function keepSamples({ processes, pods }: Entry, event: ExecEvent): void {
-  if (processes.size < MAX_SAMPLES) processes.add(sampleOf(event))
-  if (pods.size < MAX_SAMPLES && event.pod !== undefined) pods.add(event.pod.name)
-}
-
-function snapshot(entry: Entry): Finding {
-  const { finding, suppression } = entry
-  return {
-    ...finding,
-    status: suppression === undefined ? 'open' : 'suppressed',
-    count: entry.count,
-    firstSeen: new Date(entry.firstSeen).toISOString(),
-    lastSeen: new Date(entry.lastSeen).toISOString(),
-    samples: { processes: [...entry.processes], pods: [...entry.pods] },
-    suppression,
-  }
 }

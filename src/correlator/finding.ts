@@ -48,8 +48,15 @@ export interface Finding {
   readonly status: 'open' | 'resolved' | 'suppressed'
   readonly severity: Severity
   readonly certainty: Certainty
-  /** Exec events. 0 when the process was only found running at the agent's start. */
+  /**
+   * How often this finding was given out, this time included. A line that was written twice because the program ended
+   * in between has the same number.
+   */
+  readonly emission: number
+  /** Exec events; of kind `coverage` whatever was missed. 0 when the process was only found running. */
   readonly count: number
+  /** Of `count`, those that an exception covered. */
+  readonly suppressedCount: number
   readonly firstSeen: string
   readonly lastSeen: string
   /** `score` is what this finding adds: the risks of all findings about one object add up to 100 at most. */
@@ -105,8 +112,8 @@ export function sampleOf(event: ExecEvent): string {
   return cutRunes(commandLineOf(shortened), MAX_PROCESS)
 }
 
-/** Whatever has the same fingerprint is the same finding. */
-export function fingerprintOf(event: ExecEvent, observation: Observation): string {
+/** What makes two observations the same finding, as one text; see `fingerprintOf`. */
+export function identityOf(event: ExecEvent, observation: Observation): string {
   const { pod } = event
   const owner = ownerOf(event)
   const parts = [
@@ -120,8 +127,12 @@ export function fingerprintOf(event: ExecEvent, observation: Observation): strin
     observation.kind === 'offensive-tool' ? undefined : observation.image,
     observation.tool?.tool,
   ]
-  const hash = createHash('sha256').update(JSON.stringify(parts.map(part => part ?? '')))
-  return hash.digest('hex').slice(0, FINGERPRINT_LENGTH)
+  return JSON.stringify(parts.map(part => part ?? ''))
+}
+
+/** Whatever has the same fingerprint is the same finding. */
+export function fingerprintOf(identity: string): string {
+  return createHash('sha256').update(identity).digest('hex').slice(0, FINGERPRINT_LENGTH)
 }
 
 /** A new finding. Its count is 0: the store counts. @param score the risk that is left to give to the pod. */
@@ -145,7 +156,9 @@ export function createFinding(
     status: suppression === undefined ? 'open' : 'suppressed',
     severity,
     certainty,
+    emission: 0,
     count: 0,
+    suppressedCount: 0,
     firstSeen: seen,
     lastSeen: seen,
     risk: riskOf(event, score),
@@ -166,10 +179,11 @@ export function createFinding(
   }
 }
 
-/** The object that bears the risk: the pod, or the container when its pod is not known. */
-export function riskObjectOf(event: ExecEvent): { readonly field: string; readonly name: string } {
-  if (event.pod !== undefined) return { field: 'pod_name', name: cutRunes(event.pod.name, MAX_NAME) }
-  return { field: 'container_id', name: cutRunes(event.docker ?? '', MAX_NAME) }
+/** The object that bears the risk: the pod, the container when its pod is not known, else the node. */
+export function riskObjectOf({ pod, docker, nodeName }: ExecEvent): { readonly field: string; readonly name: string } {
+  if (pod !== undefined) return { field: 'pod_name', name: cutRunes(pod.name, MAX_NAME) }
+  if (docker !== undefined) return { field: 'container_id', name: cutRunes(docker, MAX_NAME) }
+  return { field: 'node_name', name: cutRunes(nodeName ?? '', MAX_NAME) }
 }
 
 type EventFacts = Pick<
@@ -206,12 +220,18 @@ function eventFacts(event: ExecEvent): EventFacts {
 
 function riskOf(event: ExecEvent, score: number): Finding['risk'] {
   const object = { ...riskObjectOf(event), type: 'system', score }
-  const process = cutRunes(basename(event.binary), MAX_NAME)
-  return { score, objects: [object], threats: [{ field: 'process_name', name: process, type: 'process_name' }] }
+  const name = cutRunes(basename(event.binary), MAX_NAME)
+  const threats = name === '' ? [] : [{ field: 'process_name', name, type: 'process_name' }]
+  return { score, objects: object.name === '' ? [] : [object], threats }
 }
 
-function ownerOf({ pod }: ExecEvent): Finding['owner'] {
-  if (pod === undefined) return undefined
+function ownerOf({ pod, docker, nodeName }: ExecEvent): Finding['owner'] {
+  if (pod === undefined) {
+    // What is missing of a node's stream is missing of that node.
+    return docker === undefined && nodeName !== undefined
+      ? { kind: 'Node', name: cutRunes(nodeName, MAX_NAME) }
+      : undefined
+  }
   // Older agents name no workload; a bare pod is its own owner.
   if (pod.workload === undefined) return { kind: 'Pod', name: cutRunes(pod.name, MAX_NAME) }
   return { kind: cut(pod.workloadKind, MAX_NAME) ?? '', name: cutRunes(pod.workload, MAX_NAME) }

@@ -1,18 +1,21 @@
-/** Kind `non-allowlisted-image`: an image in use that the policy would not admit. The code is the verdict's reason. */
+/**
+ * Kind `non-allowlisted-image`: an image in use that the policy would not admit, or admits only thanks to a live
+ * exception (then suppressed). The code is the verdict's reason.
+ */
 
-import { escapeForeign, type Reason } from '../policy/index.js'
+import { type CompiledPolicy, escapeForeign, findException, type Reason, type Verdict } from '../policy/index.js'
 import type { DetectionContext } from './detection-context.js'
 import type { ExecEvent } from './exec-event.js'
 import type { ImageUse } from './image-use.js'
 import { explainImageCommand } from './next-command.js'
-import type { Observation, Severity } from './observation.js'
+import type { Observation, Severity, Suppression } from './observation.js'
 
 /** User execution: malicious image; what the Splunk detection reports too. */
 const MALICIOUS_IMAGE = 'T1204.003'
 
 export function detectImage(event: ExecEvent, context: DetectionContext): readonly Observation[] {
   const { use } = context
-  if (event.pod === undefined || use === undefined || use.verdict.outcome !== 'denied') return []
+  if (event.pod === undefined || use === undefined || use.verdict.outcome === 'allowed') return []
   const { verdict } = use
   const image = escapeForeign(use.image, 200)
   const namespace = escapeForeign(event.pod.namespace, 253)
@@ -30,12 +33,19 @@ export function detectImage(event: ExecEvent, context: DetectionContext): readon
       verdict,
       tool: undefined,
       admission: context.admission,
-      suppression: undefined,
+      suppression: suppressionBy(context.tools.policy, verdict),
       remarks: use.remarks,
       remedy: remedyFor(use),
       nextCommand: explainImageCommand(context.tools.policyPaths, event.pod.namespace, use.image),
     },
   ]
+}
+
+function suppressionBy(policy: CompiledPolicy, { outcome, entry }: Verdict): Suppression | undefined {
+  const exception = outcome === 'excepted' && entry !== undefined ? findException(policy, entry) : undefined
+  if (exception === undefined) return undefined
+  const { id, owner, reason, expires } = exception
+  return { exception: id, owner, reason, expires: new Date(expires).toISOString() }
 }
 
 function weigh({ verdict, certainty }: ImageUse): readonly [Severity, number] {
@@ -56,6 +66,8 @@ function phraseOf(reason: Reason): string {
   switch (reason) {
     case 'image-unreadable':
       return 'its name cannot be read as a reference'
+    case 'exception':
+      return 'only an exception lets it run'
     case 'deny-entry':
       return 'a deny entry matches it'
     case 'digest-not-covered':
@@ -70,6 +82,7 @@ function phraseOf(reason: Reason): string {
 }
 
 function remedyFor({ verdict, witness }: ImageUse): string {
+  if (verdict.outcome === 'excepted') return 'move the workload to an allowed image before the exception ends'
   if (verdict.suggestion !== undefined) return `use ${escapeForeign(verdict.suggestion, 300)}`
   if (verdict.reason === 'image-unreadable' && witness !== 'admission-record') {
     return "look up the image in the pod's spec and judge that one"

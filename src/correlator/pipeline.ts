@@ -3,18 +3,21 @@
 import type { CompiledPolicy, ToolCatalogue } from '../policy/index.js'
 import type { AdmissionJournal } from './admission-journal.js'
 import { createAdmissionLookup } from './admission-lookup.js'
-import { detectCoverage } from './coverage-detection.js'
-import { createDetectionContext, type DetectionContext, type DetectionTools } from './detection-context.js'
-import { detectDrift } from './drift-detection.js'
+import type { AgentLosses } from './agent-losses.js'
+import type { DetectionTools } from './detection-context.js'
+import { createDetector } from './detector.js'
 import type { EventSource } from './event-source.js'
 import { readExecEvents } from './event-stream.js'
-import type { ExecEvent } from './exec-event.js'
 import type { Finding } from './finding.js'
+import type { FindingArchive } from './finding-archive.js'
+import { FindingOutlet } from './finding-outlet.js'
 import { FindingStore } from './finding-store.js'
-import { detectImage } from './image-detection.js'
-import type { Observation } from './observation.js'
+import { StreamCoverage } from './stream-coverage.js'
 import type { StreamStats } from './stream-stats.js'
-import { detectTool } from './tool-detection.js'
+import { WatchClock } from './watch-clock.js'
+
+/** A longer silence of the stream is a gap: what was not seen then may have gone on. */
+export const DEFAULT_STALE_MS = 3_600_000
 
 export interface CorrelatorOptions {
   readonly policy: CompiledPolicy
@@ -31,49 +34,70 @@ export interface CorrelatorOptions {
   readonly policyPaths?: readonly string[]
   /**
    * - `at-once`: a finding comes out when it is first seen, and again, when it has changed, every `updateMs` (a source
-   *   that is followed must send idle parts for time to pass), and once more at the end.
+   *   that is followed must send idle parts for time to pass), and once more at the end. It is resolved when it has not
+   *   been seen for `resolveAfterMs`; without that, never.
    * - `at-end`: everything comes out when the source has ended.
    */
-  readonly emit: { readonly when: 'at-once'; readonly updateMs: number } | { readonly when: 'at-end' }
+  readonly emit:
+    | { readonly when: 'at-once'; readonly updateMs: number; readonly resolveAfterMs?: number }
+    | { readonly when: 'at-end' }
+  /** Keeps the findings over restarts; it stays the caller's to close. Only with `at-once`. */
+  readonly archive?: FindingArchive | undefined
+  /** What the agent says that it lost. */
+  readonly agentLosses?: AgentLosses | undefined
+  /** A stream without a line for that long is reported. Default: one hour. */
+  readonly staleMs?: number
   readonly maxFindings?: number
 }
-
-const DETECTIONS: readonly ((event: ExecEvent, context: DetectionContext) => readonly Observation[])[] = [
-  detectTool,
-  detectImage,
-  detectDrift,
-  detectCoverage,
-]
 
 /**
  * Run the correlator over a source. The same events give the same findings and counts, however they are cut into
  * parts. What cannot be read is counted in `stats`; only errors of the source itself are thrown.
  */
 export async function* correlate(source: EventSource, options: CorrelatorOptions): AsyncGenerator<Finding> {
-  const { policy, stats, now, emit } = options
-  const tools = detectionTools(options)
-  const store = new FindingStore(policy, options.maxFindings === undefined ? {} : { maxFindings: options.maxFindings })
-  let updatedAt = now()
-  for await (const events of readExecEvents(source, stats)) {
-    for (const event of events) observe(event, tools, store)
+  const { stats, now, emit, staleMs = DEFAULT_STALE_MS } = options
+  const detect = createDetector(detectionTools(options))
+  const { store, watch, outlet, pending } = openState(options)
+  yield* outlet.resume(pending)
+  const coverage = new StreamCoverage(stats, { staleMs, now, agentLosses: options.agentLosses })
+  for await (const { events, position, gap } of readExecEvents(source, stats)) {
+    for (const event of events) {
+      for (const observation of detect(event)) store.observe(event, observation)
+      watch.see(event.time, now())
+      coverage.see(event)
+    }
+    coverage.note(store, gap)
     stats.evictedFindings = store.evictions
     if (emit.when === 'at-end') continue
-    yield* store.takeNews()
-    if (now() - updatedAt < emit.updateMs) continue
-    updatedAt = now()
-    yield* store.takeUpdates()
+    coverage.noteLosses(store)
+    yield* outlet.next(position, events.length === 0)
   }
-  yield* store.takeUpdates()
+  coverage.noteLosses(store)
+  yield* outlet.last()
+}
+
+interface CorrelatorState {
+  readonly store: FindingStore
+  readonly watch: WatchClock
+  readonly outlet: FindingOutlet
+  /** What the run before may not have given out. */
+  readonly pending: readonly Finding[]
+}
+
+function openState(options: CorrelatorOptions): CorrelatorState {
+  const { policy, archive, emit, now, maxFindings, staleMs = DEFAULT_STALE_MS } = options
+  const isArchived = archive !== undefined
+  const store = new FindingStore(policy, maxFindings === undefined ? { isArchived } : { isArchived, maxFindings })
+  const kept = archive?.load()
+  if (kept !== undefined) store.restore(kept.findings)
+  const watch = new WatchClock(staleMs, kept?.watch)
+  const updateMs = emit.when === 'at-once' ? emit.updateMs : 0
+  const resolveAfterMs = emit.when === 'at-once' ? emit.resolveAfterMs : undefined
+  const outlet = new FindingOutlet({ store, watch, archive, updateMs, resolveAfterMs, now })
+  return { store, watch, outlet, pending: kept?.pending ?? [] }
 }
 
 function detectionTools({ policy, catalogue, journal, now, asOf, policyPaths }: CorrelatorOptions): DetectionTools {
   const admissions = createAdmissionLookup(journal, now)
   return { policy, catalogue, admissions, asOf, policyPaths: policyPaths ?? [] }
-}
-
-function observe(event: ExecEvent, tools: DetectionTools, store: FindingStore): void {
-  const context = createDetectionContext(tools, event)
-  for (const detect of DETECTIONS) {
-    for (const observation of detect(event, context)) store.observe(event, observation)
-  }
 }

@@ -1,6 +1,6 @@
 /**
  * The rows of the two Splunk detections that Sallyport grew from, computed as their searches would: to compare with,
- * before a site switches. Their shortcomings are kept on purpose (docs/findings.md names them).
+ * before a site switches. Their shortcomings are kept on purpose (docs/splunk.md names them).
  *
  * `search` ignores case, and `*` in a value crosses `/`; `stats … by` drops a row in which any by-field is missing.
  */
@@ -11,9 +11,11 @@ import { basename, commandLineOf } from './finding.js'
 
 type FieldValue = string | number
 
+export type SplunkDetection = 'non_allowlisted_image_use' | 'pods_running_offensive_tools'
+
 /** One row of a result table; the by-fields stand between `detection` and `count`. */
 export interface SplunkRow {
-  readonly detection: 'non_allowlisted_image_use' | 'pods_running_offensive_tools'
+  readonly detection: SplunkDetection
   readonly count: number
   /** `%Y-%m-%dT%H:%M:%S`, UTC. */
   readonly firstTime: string
@@ -24,7 +26,8 @@ export interface SplunkRow {
 }
 
 export interface SplunkRows {
-  add(event: ExecEvent): void
+  /** Says in which tables the event has a row. */
+  add(event: ExecEvent): readonly SplunkDetection[]
   /** The first table, then the second, each in the order of its by-fields. */
   rows(): readonly SplunkRow[]
 }
@@ -59,8 +62,10 @@ export function createSplunkRows(policy: CompiledPolicy, toolNames: readonly str
       const fields = splunkFields(event)
       const { pod } = event
       const image = fields['pod_image_name']
-      if (pod !== undefined && typeof image === 'string' && !isAllowed(pod.namespace, image)) images.add(fields, event)
-      if (tools.has(basename(event.binary).toLowerCase())) processes.add(fields, event)
+      const isImage = pod !== undefined && typeof image === 'string' && !isAllowed(pod.namespace, image)
+      const isTool = tools.has(basename(event.binary).toLowerCase())
+      const tables = [...(isImage ? [images] : []), ...(isTool ? [processes] : [])]
+      return tables.filter(table => table.add(fields, event)).map(({ detection }) => detection)
     },
     rows: () => [...images.rows(), ...processes.rows()],
   }
@@ -96,19 +101,20 @@ interface Group {
 /** `stats count min(_time) max(_time) values(process) by …`. Holds one group a row: as many as Splunk would show. */
 class ResultTable {
   readonly #groups = new Map<string, Group>()
-  readonly #detection: SplunkRow['detection']
+  readonly detection: SplunkDetection
   readonly #byFields: readonly string[]
 
-  constructor(detection: SplunkRow['detection'], byFields: readonly string[]) {
-    this.#detection = detection
+  constructor(detection: SplunkDetection, byFields: readonly string[]) {
+    this.detection = detection
     this.#byFields = byFields
   }
 
-  add(fields: SplunkFields, event: ExecEvent): void {
+  /** False: a by-field is missing, and the row is dropped. */
+  add(fields: SplunkFields, event: ExecEvent): boolean {
     const values: Record<string, FieldValue> = {}
     for (const field of this.#byFields) {
       const value = fields[field]
-      if (value === undefined || value === '') return
+      if (value === undefined || value === '') return false
       values[field] = value
     }
     const key = JSON.stringify(Object.values(values))
@@ -117,7 +123,8 @@ class ResultTable {
     group.count += 1
     group.first = Math.min(group.first, event.time)
     group.last = Math.max(group.last, event.time)
-    if (this.#detection === 'pods_running_offensive_tools') group.processes.add(commandLineOf(event))
+    if (this.detection === 'pods_running_offensive_tools') group.processes.add(commandLineOf(event))
+    return true
   }
 
   rows(): readonly SplunkRow[] {
@@ -126,7 +133,7 @@ class ResultTable {
   }
 
   #row({ fields, count, first, last, processes }: Group): SplunkRow {
-    const row = { detection: this.#detection, ...fields, count, firstTime: ctime(first), lastTime: ctime(last) }
+    const row = { detection: this.detection, ...fields, count, firstTime: ctime(first), lastTime: ctime(last) }
     return processes.size === 0 ? row : { ...row, process: [...processes].toSorted(compare) }
   }
 }

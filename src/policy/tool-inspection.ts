@@ -27,6 +27,9 @@ import { findTells, type TellMatch } from './tool-tell.js'
 /** Command lines whose answer is kept, and the longest of them in characters: some 10 MB at worst. */
 const MEMO_SIZE = 8_192
 const MEMO_LENGTH = 640
+/** The last long ones, up to 128 Ki characters: some 4 MB at worst. */
+const LONG_MEMO_SIZE = 32
+const LONG_MEMO_LENGTH = 131_072
 
 interface Analysis {
   readonly line: CommandLine
@@ -38,8 +41,15 @@ interface Analysis {
 
 type ExecMemo = Map<string, Analysis | undefined>
 
+interface LongAnswer {
+  readonly binary: string
+  readonly args: string
+  readonly analysis: Analysis | undefined
+}
+
 /** Answers by catalogue; a memory of a pure function, so that nothing can be seen of it but the time. */
 const MEMOS = new WeakMap<ToolCatalogue, ExecMemo>()
+const LONG_MEMOS = new WeakMap<ToolCatalogue, LongAnswer[]>()
 
 /**
  * All that one process gives away, at most one sighting of a kind. Never throws; bounded time, whatever the strings
@@ -64,7 +74,7 @@ export function inspectExec(catalogue: ToolCatalogue, facts: ExecFacts): readonl
 }
 
 function recall(catalogue: ToolCatalogue, binary: string, args: string): Analysis | undefined {
-  if (binary.length + args.length > MEMO_LENGTH) return analyse(catalogue, binary, args)
+  if (binary.length + args.length > MEMO_LENGTH) return recallLong(catalogue, binary, args)
   const memo = memoOf(catalogue)
   const key = `${binary}\u0000${args}`
   const known = memo.get(key)
@@ -72,6 +82,19 @@ function recall(catalogue: ToolCatalogue, binary: string, args: string): Analysi
   const analysis = analyse(catalogue, binary, args)
   if (memo.size >= MEMO_SIZE) memo.clear()
   memo.set(key, analysis)
+  return analysis
+}
+
+/** A service with a long class path has the very same one at each start; comparing is far cheaper than hashing. */
+function recallLong(catalogue: ToolCatalogue, binary: string, args: string): Analysis | undefined {
+  if (binary.length + args.length > LONG_MEMO_LENGTH) return analyse(catalogue, binary, args)
+  const memo = LONG_MEMOS.get(catalogue) ?? []
+  LONG_MEMOS.set(catalogue, memo)
+  const known = memo.find(each => each.args === args && each.binary === binary)
+  if (known !== undefined) return known.analysis
+  const analysis = analyse(catalogue, binary, args)
+  memo.unshift({ binary, args, analysis })
+  if (memo.length > LONG_MEMO_SIZE) memo.pop()
   return analysis
 }
 

@@ -11,7 +11,7 @@ import { measureEventFiles, readEventFiles } from '../../src/adapters/event-file
 import { tailFile } from '../../src/adapters/file-tail.js'
 import { openFindingSink, writeText } from '../../src/adapters/finding-sink.js'
 import { loadSplunkToolNames } from '../../src/adapters/splunk-macro-file.js'
-import type { EventSource } from '../../src/correlator/event-source.js'
+import type { EventSource, SourcePosition } from '../../src/correlator/event-source.js'
 import { LineSplitter } from '../../src/correlator/line-splitter.js'
 
 const NEVER = new AbortController().signal
@@ -103,7 +103,7 @@ t.test('a followed file', async t => {
     const controller = new AbortController()
     const waited: string[] = []
     const onWaiting = () => waited.push(path)
-    const lines = linesOf(tailFile(path, { fromStart, pollMs: 5, signal: controller.signal, onWaiting }))
+    const lines = linesOf(tailFile(path, { fromStart, pollMs: 5, now: () => 0, signal: controller.signal, onWaiting }))
     const next = async (count: number): Promise<string[]> => {
       const found: string[] = []
       while (found.length < count) found.push((await lines.next()).value)
@@ -188,6 +188,60 @@ t.test('a followed file', async t => {
     await writeFile(path, 'b\n')
     t.same(await coming, ['=', 'b'])
     await tail.stop()
+  })
+})
+
+t.test('what may have been missed is a gap', async t => {
+  /** The gaps of a tail, and its position, once it has nothing more to say. */
+  const read = async (path: string, from?: SourcePosition, problems: string[] = []) => {
+    const { signal } = new AbortController()
+    const onBadPosition = (problem: string) => problems.push(problem)
+    const gaps: string[] = []
+    let position = from
+    for await (const part of tailFile(path, {
+      fromStart: true,
+      from,
+      pollMs: 1,
+      now: () => 7,
+      signal,
+      onBadPosition,
+    })) {
+      if (part.position !== undefined) position = part.position
+      if (part.type === 'gap') gaps.push(part.gap.code)
+      if (part.type === 'idle') break
+    }
+    return { gaps, position }
+  }
+
+  t.test('when the file that was read is gone, emptied or damaged', async t => {
+    const path = join(t.testdir({ log: 'a\n' }), 'log')
+    const first = await read(path)
+    t.same(first.gaps, [])
+    t.same((await read(path, first.position)).gaps, [])
+    await writeFile(path, 'b\n')
+    t.same((await read(path, first.position)).gaps, ['truncated'])
+    await writeFile(`${path}.1`, gzipSync('a\n').subarray(0, 15))
+    const second = await read(path, first.position)
+    t.same(second.gaps, ['truncated', 'backup-unreadable'])
+    t.same((await read(path, second.position)).gaps, [], 'said once')
+    await writeFile(`${path}.new`, 'c\n')
+    await rename(`${path}.new`, path)
+    t.same((await read(path, second.position)).gaps, ['rotated-away'])
+  })
+
+  t.test('and a position that cannot be used is said and left', async t => {
+    const path = join(t.testdir({ log: 'a\n' }), 'log')
+    const { position } = await read(path)
+    for (const from of [
+      {},
+      { ...position, version: 2 },
+      { ...position, file: { offset: -1 } },
+      { ...position, done: 3 },
+    ]) {
+      const problems: string[] = []
+      t.same((await read(path, from, problems)).gaps, [])
+      t.equal(problems.length, 1)
+    }
   })
 })
 

@@ -198,7 +198,8 @@ t.test('correlate', async t => {
 
   t.test('what it refuses', async t => {
     const cases: readonly (readonly [readonly string[], number, RegExp])[] = [
-      [['--source', 'grpc:localhost:54321'], 64, /gRPC/],
+      [['--source', 'grpc:localhost'], 64, /grpc:HOST:PORT/],
+      [['--source', '-', '--grpc-ca', 'ca.crt'], 64, /grpc:/],
       [['--source', 'tetragon.log'], 64, /file:PATH/],
       [['--source', 'file:'], 64, /file:PATH/],
       [['--source', `file:${dir}`], 78, /directory/],

@@ -21,7 +21,7 @@ function fixture(name: string): Buffer {
 async function readAll(bytes: Buffer | string, sizes: readonly number[] = [], maxLineBytes?: number) {
   const stats = createStreamStats()
   const events: ExecEvent[] = []
-  for await (const batch of readExecEvents(sourceOf(bytes, sizes), stats, maxLineBytes)) events.push(...batch)
+  for await (const batch of readExecEvents(sourceOf(bytes, sizes), stats, maxLineBytes)) events.push(...batch.events)
   return { events, stats }
 }
 

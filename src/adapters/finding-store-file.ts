@@ -1,0 +1,187 @@
+/** The findings of a run and how far its source was read, kept in one SQLite file for the next run. */
+
+import { randomUUID } from 'node:crypto'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import Database from 'libsql'
+import type { SourcePosition } from '../correlator/event-source.js'
+import type { Finding } from '../correlator/finding.js'
+import type { ArchiveChanges, ArchivedState, FindingArchive, KeptFinding } from '../correlator/finding-archive.js'
+import { parseFinding } from '../correlator/finding-schema.js'
+import type { WatchState } from '../correlator/watch-clock.js'
+import { KnownError } from '../errors.js'
+import { escapeForeign } from '../policy/index.js'
+import { reasonOf } from './text-file.js'
+
+/** Inside the state's folder; SQLite keeps its log beside it, so the folder is the unit to mount or copy. */
+export const FINDINGS_FILE = 'findings.db'
+
+/** "SALF": tells the file from any other SQLite file. */
+const APPLICATION_ID = 0x53414c46
+/** Raised by every change of the tables; a newer file than this program is refused, never guessed at. */
+const VERSION = 1
+/** How long one process waits while another one takes over. */
+const BUSY_TIMEOUT_MS = 5_000
+/** The write-ahead log is cut back to this after a burst. */
+const WAL_LIMIT_BYTES = 16 * 1024 * 1024
+
+/**
+ * `findings` mirrors what is in memory, so that its bounds hold here too. `pending` are the lines that were about to be
+ * given out. `run` holds the source's `position`, the `watch` and the `owner`, as JSON.
+ */
+const TABLES = `
+  CREATE TABLE findings (
+    fingerprint TEXT PRIMARY KEY,
+    last_seen TEXT NOT NULL,
+    is_changed INTEGER NOT NULL,
+    finding TEXT NOT NULL
+  );
+  CREATE TABLE pending (id INTEGER PRIMARY KEY, finding TEXT NOT NULL);
+  CREATE TABLE run (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+`
+
+export interface FindingStoreFile extends FindingArchive {
+  /** Where the source is to be taken up; undefined in a new state. */
+  readonly position: SourcePosition | undefined
+  close(): void
+}
+
+/**
+ * The folder is made when it is missing. The state belongs to the process that opened it last: two would count
+ * everything twice. So `save` and `confirm` throw STATE_UNUSABLE in a process from which another has taken over. No
+ * lock does it, because a lock would have to be cleared away after a kill, and does not reach from node to node.
+ *
+ * @throws KnownError STATE_UNUSABLE: not writable, no state, or of a newer version.
+ */
+export function openFindingStore(directory: string): FindingStoreFile {
+  const database = openDatabase(directory)
+  const owner = randomUUID()
+  writeRun(database, 'owner', owner)
+  const inOwnTransaction = (work: () => void): void =>
+    inTransaction(database, () => {
+      const present = readRun(database, 'owner')
+      if (present !== owner) throw unusable(join(directory, FINDINGS_FILE), 'another process has taken over')
+      work()
+    })
+  const put = database.prepare('INSERT OR REPLACE INTO findings VALUES (?, ?, ?, ?)')
+  const forget = database.prepare('DELETE FROM findings WHERE fingerprint = ?')
+  const queue = database.prepare('INSERT INTO pending (finding) VALUES (?)')
+  const unqueue = database.prepare('DELETE FROM pending')
+  const write = ({ findings, forgotten, pending, position, watch }: ArchiveChanges): void => {
+    for (const { finding, isChanged } of findings) {
+      put.run([finding.fingerprint, finding.lastSeen, isChanged ? 1 : 0, JSON.stringify(finding)])
+    }
+    for (const fingerprint of forgotten) forget.run([fingerprint])
+    unqueue.run([])
+    for (const finding of pending) queue.run([JSON.stringify(finding)])
+    if (position !== undefined) writeRun(database, 'position', position)
+    writeRun(database, 'watch', watch)
+  }
+  return {
+    position: readRun<SourcePosition>(database, 'position'),
+    load: () => load(database),
+    save(changes) {
+      inOwnTransaction(() => write(changes))
+    },
+    confirm() {
+      inOwnTransaction(() => {
+        unqueue.run([])
+      })
+    },
+    close() {
+      database.close()
+    },
+  }
+}
+
+function load(database: Database.Database): ArchivedState {
+  const findings: KeptFinding[] = []
+  for (const row of database
+    .prepare('SELECT finding, is_changed FROM findings ORDER BY last_seen')
+    .raw(true)
+    .iterate()) {
+    const finding = Array.isArray(row) ? findingOf(row[0]) : undefined
+    if (finding !== undefined && Array.isArray(row)) findings.push({ finding, isChanged: row[1] === 1 })
+  }
+  const pending: Finding[] = []
+  for (const row of database.prepare('SELECT finding FROM pending ORDER BY id').raw(true).iterate()) {
+    const finding = Array.isArray(row) ? findingOf(row[0]) : undefined
+    if (finding !== undefined) pending.push(finding)
+  }
+  return { findings, pending, position: readRun(database, 'position'), watch: readRun<WatchState>(database, 'watch') }
+}
+
+/** A finding that this version cannot read is raised anew when it is seen again. */
+function findingOf(json: unknown): Finding | undefined {
+  return typeof json === 'string' ? parseFinding(JSON.parse(json)) : undefined
+}
+
+/** What this program wrote itself, in a file of this very version. */
+function readRun<Value>(database: Database.Database, name: string): Value | undefined {
+  const row: unknown = database.prepare('SELECT value FROM run WHERE name = ?').raw(true).get([name])
+  const json: unknown = Array.isArray(row) ? row[0] : undefined
+  return typeof json === 'string' ? (JSON.parse(json) as Value) : undefined
+}
+
+function writeRun(database: Database.Database, name: string, value: unknown): void {
+  database.prepare('INSERT OR REPLACE INTO run VALUES (?, ?)').run([name, JSON.stringify(value)])
+}
+
+function openDatabase(directory: string): Database.Database {
+  const path = join(directory, FINDINGS_FILE)
+  let database: Database.Database | undefined
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    database = new Database(path)
+    database.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`)
+    database.pragma('journal_mode = WAL')
+    migrate(database, path)
+    // In WAL mode NORMAL cannot corrupt the file; a power cut may lose the last moments, a kill -9 loses no commit.
+    database.pragma('synchronous = NORMAL')
+    database.pragma(`journal_size_limit = ${WAL_LIMIT_BYTES}`)
+    return database
+  } catch (cause) {
+    database?.close()
+    if (cause instanceof KnownError) throw cause
+    throw unusable(path, reasonOf(cause), cause)
+  }
+}
+
+/** In one transaction, so that a run that is killed leaves no half of the tables. */
+function migrate(database: Database.Database, path: string): void {
+  inTransaction(database, () => {
+    const version = readNumber(database, 'PRAGMA user_version')
+    if (version === 0 && readNumber(database, 'SELECT count(*) FROM sqlite_schema') === 0) {
+      database.exec(TABLES)
+      database.pragma(`application_id = ${APPLICATION_ID}`)
+      database.pragma(`user_version = ${VERSION}`)
+      return
+    }
+    if (readNumber(database, 'PRAGMA application_id') !== APPLICATION_ID)
+      throw unusable(path, 'it is another SQLite file')
+    if (version !== VERSION) throw unusable(path, `it has version ${version}, and this Sallyport knows ${VERSION}`)
+  })
+}
+
+function inTransaction(database: Database.Database, work: () => void): void {
+  database.exec('BEGIN IMMEDIATE')
+  try {
+    work()
+    database.exec('COMMIT')
+  } catch (error) {
+    database.exec('ROLLBACK')
+    throw error
+  }
+}
+
+function readNumber(database: Database.Database, sql: string): number {
+  const row: unknown = database.prepare(sql).raw(true).get()
+  const value: unknown = Array.isArray(row) ? row[0] : undefined
+  return typeof value === 'number' ? value : 0
+}
+
+function unusable(path: string, problem: string, cause?: unknown): KnownError {
+  return new KnownError('STATE_UNUSABLE', `${escapeForeign(path, 300)}: the state cannot be used: ${problem}`, {
+    cause,
+  })
+}

@@ -1,0 +1,168 @@
+/** Reads the rotated files of a followed one, each of them once, and knows which ones are done. */
+
+import { beginsWith, type FileMark } from './checkpoint.js'
+import { type Backup, type BackupFolder, createBackupFolder, readBackup } from './tail-backups.js'
+import { Cursor } from './tail-cursor.js'
+
+/** A rotated file that cannot be read may just be on its way from plain to gzipped. */
+const MAX_ATTEMPTS = 3
+/** Rotated files that have gone are remembered for a while: one may only be out of sight. */
+const MAX_GONE = 64
+
+export type BackupStep =
+  | { readonly type: 'begin'; readonly path: string; readonly cursor: Cursor }
+  | { readonly type: 'bytes'; readonly bytes: Buffer; readonly cursor: Cursor }
+  | { readonly type: 'end' }
+  /** Given up. */
+  | { readonly type: 'unreadable'; readonly path: string }
+  /** The file of the mark is not there any more. */
+  | { readonly type: 'lost'; readonly mark: FileMark }
+
+/** The file under the path, as far as it matters to what lies beside it. */
+export interface LiveNeighbour {
+  readonly identity: string
+  /** Its first bytes at this moment. */
+  readonly head: () => Promise<Buffer>
+}
+
+export interface BackupReaderOptions {
+  /** Waits before another attempt. */
+  readonly pause: () => Promise<void>
+  readonly signal: AbortSignal
+}
+
+export class BackupReader {
+  /** Keys of rotated files that need not be read (again), the oldest first. */
+  done: readonly string[] = []
+  readonly #folder: BackupFolder
+  readonly #options: BackupReaderOptions
+
+  /** @param path the followed file. */
+  constructor(path: string, options: BackupReaderOptions) {
+    this.#folder = createBackupFolder(path)
+    this.#options = options
+  }
+
+  /** None of the files that are older than the given one will be read. */
+  async skipAll(live: LiveNeighbour | undefined): Promise<void> {
+    for (const { key } of await this.#olderThan(live)) this.skip(key)
+  }
+
+  /** The file with this key will not be read. */
+  skip(key: string): void {
+    this.done = [...this.done, key]
+  }
+
+  async has(key: string, identity: string): Promise<boolean> {
+    return (await this.#folder.list()).some(backup => backup.key === key || backup.identity === identity)
+  }
+
+  /** Is there anything to read besides the file that was the live one? */
+  async hasOthers(live: LiveNeighbour): Promise<boolean> {
+    const head = await live.head()
+    return this.#unread(await this.#folder.list()).some(
+      backup => backup.identity !== live.identity && !isCopy(backup, head),
+    )
+  }
+
+  /**
+   * Read all that was not read yet, the oldest first.
+   *
+   * @param mark where to go on, in whichever file it belongs to; what is older than that file comes after it.
+   * @param live the file under the path. It may have been rotated since it was opened: it and what came after it are
+   *   not read, nor is a copy of it that is made at this moment.
+   */
+  async *read(mark: FileMark | undefined, live: LiveNeighbour | undefined): AsyncGenerator<BackupStep> {
+    let pending = mark
+    let attempts = 0
+    while (!this.#options.signal.aborted) {
+      const backup = await this.#next(pending, live)
+      if (backup === undefined && pending === undefined) return
+      const outcome = backup === undefined ? 'failed' : yield* this.#readOne(backup, pending)
+      if (this.#options.signal.aborted) return
+      if (outcome === 'done') {
+        pending = undefined
+        attempts = 0
+        continue
+      }
+      if (outcome !== 'failed') pending = outcome
+      attempts += 1
+      if (attempts < MAX_ATTEMPTS) {
+        await this.#options.pause()
+        continue
+      }
+      yield* this.#giveUp(backup, pending)
+      pending = undefined
+      attempts = 0
+    }
+  }
+
+  *#giveUp(backup: Backup | undefined, pending: FileMark | undefined): Generator<BackupStep> {
+    if (backup !== undefined) {
+      this.skip(backup.key)
+      yield { type: 'unreadable', path: backup.path }
+    } else if (pending !== undefined) yield { type: 'lost', mark: pending }
+  }
+
+  async #next(pending: FileMark | undefined, live: LiveNeighbour | undefined): Promise<Backup | undefined> {
+    const unread = this.#unread(await this.#olderThan(live))
+    return pending === undefined ? unread[0] : findMarked(unread, pending)
+  }
+
+  async #olderThan(live: LiveNeighbour | undefined): Promise<readonly Backup[]> {
+    const backups = await this.#folder.list()
+    if (live === undefined) return backups
+    const head = await live.head()
+    const own = backups.findIndex(backup => backup.identity === live.identity || isCopy(backup, head))
+    return own === -1 ? backups : backups.slice(0, own)
+  }
+
+  #unread(backups: readonly Backup[]): readonly Backup[] {
+    this.done = this.done.slice(-(backups.length + MAX_GONE))
+    const keys = new Set(this.done)
+    return backups.filter(({ key, head }) => !keys.has(key) && head?.length !== 0)
+  }
+
+  /** @returns where to go on when it could not be read to its end; `failed` when nothing was read. */
+  async *#readOne(
+    backup: Backup,
+    mark: FileMark | undefined,
+  ): AsyncGenerator<BackupStep, 'done' | 'failed' | FileMark> {
+    if (backup.head === undefined) return 'failed'
+    const cursor = new Cursor(backup.identity)
+    cursor.moveTo(backup.start, backup.head, mark?.offset ?? backup.start)
+    yield { type: 'begin', path: backup.path, cursor }
+    try {
+      for await (const bytes of readBackup(backup, cursor.offset)) {
+        cursor.advance(bytes)
+        yield { type: 'bytes', bytes, cursor }
+        if (this.#options.signal.aborted) return 'failed'
+      }
+    } catch (cause) {
+      if (!isReadError(cause)) throw cause
+      return cursor.mark ?? 'failed'
+    }
+    this.skip(backup.key)
+    yield { type: 'end' }
+    return 'done'
+  }
+}
+
+/**
+ * Does it begin like the live file, as far as it goes? Then it is that file, rotated and compressed in the meantime; or
+ * copytruncate, which copies first and empties then, is at it.
+ */
+function isCopy({ head }: Backup, live: Buffer): boolean {
+  const length = Math.min(head?.length ?? 0, live.length)
+  return head !== undefined && length > 0 && head.subarray(0, length).equals(live.subarray(0, length))
+}
+
+/** Several may begin alike only by accident: then the inode decides. */
+function findMarked(backups: readonly Backup[], { identity, head }: FileMark): Backup | undefined {
+  const alike = backups.filter(backup => backup.head !== undefined && beginsWith(backup.head, head))
+  return alike.find(backup => backup.identity === identity) ?? alike[0]
+}
+
+function isReadError(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && typeof cause.code === 'string'
+}

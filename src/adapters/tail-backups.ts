@@ -1,0 +1,134 @@
+/**
+ * The rotated files beside a followed one, the oldest first: by Tetragon's rotation
+ * (`tetragon-2006-01-02T15-04-05.000.log`) and by logrotate's (`tetragon.log.1`, `tetragon.log-20060102`), plain or
+ * gzipped. A file under the name of an unfinished compression (`.gz.tmp`) is none.
+ */
+
+import { createReadStream } from 'node:fs'
+import { readdir, stat } from 'node:fs/promises'
+import { basename, dirname, extname, join } from 'node:path'
+import { HEAD_BYTES, headOf } from './checkpoint.js'
+import { decompress } from './gzip-stream.js'
+import { countLeadingNuls } from './tail-cursor.js'
+
+const READ_BYTES = 256 * 1024
+const GZIP_SUFFIX = '.gz'
+/** Far more than anybody keeps; older ones are left alone. */
+const MAX_BACKUPS = 1000
+
+export interface Backup {
+  readonly path: string
+  readonly identity: string
+  /** What it is known by, whatever its name is by now: its beginning, or its name if it cannot be read. */
+  readonly key: string
+  /** Where its first byte stands that is not NUL. */
+  readonly start: number
+  /** Its first bytes from `start` on, up to `HEAD_BYTES`; undefined when it cannot be read. */
+  readonly head: Buffer | undefined
+  /** Another one as soon as anything about the file has changed. */
+  readonly version: string
+}
+
+export interface BackupFolder {
+  /** @throws a system error when the directory cannot be read. */
+  list(): Promise<readonly Backup[]>
+}
+
+/** @param path the followed file. */
+export function createBackupFolder(path: string): BackupFolder {
+  const known = new Map<string, Backup>()
+  const folder = dirname(path)
+  return {
+    async list() {
+      const backups: Backup[] = []
+      for (const name of rotatedNames(await readdir(folder), basename(path))) {
+        const backup = await lookAt(join(folder, name), known)
+        if (backup !== undefined) backups.push(backup)
+      }
+      known.clear()
+      for (const backup of backups) known.set(backup.version, backup)
+      return backups
+    },
+  }
+}
+
+/** The key of a rotated file that begins so. */
+export function backupKey(head: Buffer): string {
+  const { bytes, sha256 } = headOf(head)
+  return `${bytes}:${sha256}`
+}
+
+/** The plain bytes of a rotated file from `offset` on. @throws a system or zlib error. */
+export async function* readBackup({ path }: Backup, offset: number): AsyncGenerator<Buffer> {
+  let skip = offset
+  for await (const bytes of plainBytesOf(path)) {
+    if (skip >= bytes.length) {
+      skip -= bytes.length
+      continue
+    }
+    yield skip === 0 ? bytes : bytes.subarray(skip)
+    skip = 0
+  }
+}
+
+/** The oldest first. Of a file that stands there plain and gzipped, the plain one: the other may be unfinished. */
+function rotatedNames(names: readonly string[], base: string): readonly string[] {
+  const present = new Set(names)
+  return names
+    .flatMap(name => {
+      const order = orderOf(withoutGzip(name), base)
+      const isTwin = name.endsWith(GZIP_SUFFIX) && present.has(withoutGzip(name))
+      return order === undefined || isTwin ? [] : [{ name, order }]
+    })
+    .sort((a, b) => (a.order < b.order ? -1 : 1))
+    .slice(-MAX_BACKUPS)
+    .map(({ name }) => name)
+}
+
+/** A text that sorts by age; undefined for a file that is no rotation of `base`. */
+function orderOf(name: string, base: string): string | undefined {
+  const extension = extname(base)
+  const stem = `${base.slice(0, base.length - extension.length)}-`
+  if (name.startsWith(stem) && name.endsWith(extension)) {
+    const time = name.slice(stem.length, name.length - extension.length)
+    if (/^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}$/.test(time)) return `b${time}`
+  }
+  if (!name.startsWith(base)) return undefined
+  const suffix = name.slice(base.length)
+  if (/^-\d{8,14}(?:[-_.]\d{1,6})?$/.test(suffix)) return `b${suffix}`
+  // The higher the number, the older.
+  return /^\.\d{1,6}$/.test(suffix) ? `a${String(1e6 - Number(suffix.slice(1))).padStart(7, '0')}` : undefined
+}
+
+/** Undefined when it has just gone, or is no file. A beginning that fills its measure is read once. */
+async function lookAt(path: string, known: ReadonlyMap<string, Backup>): Promise<Backup | undefined> {
+  const stats = await stat(path, { bigint: true }).catch(() => undefined)
+  if (stats?.isFile() !== true) return undefined
+  const identity = `${stats.dev}:${stats.ino}`
+  const version = `${path} ${identity} ${stats.size} ${stats.mtimeNs}`
+  const before = known.get(version)
+  if (before?.head?.length === HEAD_BYTES) return before
+  const begin = await readHead(path).catch(() => undefined)
+  if (begin !== undefined) return { path, identity, version, key: backupKey(begin.head), ...begin }
+  return { path, identity, version, key: `unreadable:${basename(path)}`, start: 0, head: undefined }
+}
+
+async function readHead(path: string): Promise<{ start: number; head: Buffer }> {
+  let start = 0
+  let head = Buffer.alloc(0)
+  for await (const bytes of plainBytesOf(path)) {
+    const nuls = head.length === 0 ? countLeadingNuls(bytes) : 0
+    start += nuls
+    head = Buffer.concat([head, bytes.subarray(nuls, nuls + HEAD_BYTES - head.length)])
+    if (head.length === HEAD_BYTES) break
+  }
+  return { start, head }
+}
+
+function plainBytesOf(path: string): AsyncGenerator<Buffer> {
+  return decompress(createReadStream(path, { highWaterMark: READ_BYTES }))
+}
+
+function withoutGzip(name: string): string {
+  return name.endsWith(GZIP_SUFFIX) ? name.slice(0, -GZIP_SUFFIX.length) : name
+}

@@ -1,0 +1,136 @@
+/**
+ * The file that stands under the followed path, open: read on, and watched for another file under its name and for
+ * truncation. Truncation shows in its size, or, when it has grown past the old offset again, in its first bytes.
+ */
+
+import { type FileHandle, open, stat } from 'node:fs/promises'
+import { beginsWith, type FileMark, HEAD_BYTES } from './checkpoint.js'
+import type { LiveNeighbour } from './tail-backup-reader.js'
+import { Cursor, countLeadingNuls } from './tail-cursor.js'
+import { reasonOf, unreadable } from './text-file.js'
+
+const READ_BYTES = 256 * 1024
+const NEWLINE = 0x0a
+
+/** `moved`: another file stands under the path. `absent`: none does; its successor may be on its way. */
+export type Fate = 'same' | 'truncated' | 'moved' | 'absent'
+
+export class LiveFile {
+  readonly cursor: Cursor
+  readonly #path: string
+  readonly #handle: FileHandle
+
+  private constructor(path: string, handle: FileHandle, identity: string) {
+    this.#path = path
+    this.#handle = handle
+    this.cursor = new Cursor(identity)
+  }
+
+  /**
+   * @returns the file, to be read from its start; undefined while there is none.
+   * @throws KnownError FILE_UNREADABLE when it may not be read.
+   */
+  static async open(path: string): Promise<LiveFile | undefined> {
+    try {
+      const handle = await open(path, 'r')
+      const { dev, ino } = await handle.stat({ bigint: true })
+      return new LiveFile(path, handle, `${dev}:${ino}`)
+    } catch (cause) {
+      if (isMissing(cause)) return undefined
+      throw unreadable(path, reasonOf(cause), cause)
+    }
+  }
+
+  /** Go on behind its last complete line: an unfinished one will be read whole. */
+  async skipToEnd(): Promise<void> {
+    const { size } = await this.#handle.stat()
+    const { start, head } = await this.#begin()
+    this.cursor.moveTo(start, head, Math.max(start, await this.#endOfLastLine(size)))
+  }
+
+  /** Go on where an earlier reader stood. @returns false, and stays at the start, if this is another file. */
+  async resume(mark: FileMark): Promise<boolean> {
+    const { size } = await this.#handle.stat()
+    if (size < mark.offset) return false
+    const { start, head } = await this.#begin()
+    if (!beginsWith(head, mark.head)) return false
+    this.cursor.moveTo(start, head, mark.offset)
+    return true
+  }
+
+  /** @returns the next bytes, undefined at the end for now, or `truncated`. A buffer of its own for each read. */
+  async read(): Promise<Buffer | 'truncated' | undefined> {
+    const { cursor } = this
+    const { bytesRead, buffer } = await this.#handle.read(Buffer.allocUnsafe(READ_BYTES), 0, READ_BYTES, cursor.offset)
+    const bytes = buffer.subarray(0, bytesRead)
+    // Only what was there before the file was truncated may follow what was read before.
+    if (!(await this.#isUnchanged())) return 'truncated'
+    if (bytesRead === 0) return undefined
+    cursor.advance(bytes)
+    return bytes
+  }
+
+  async fate(): Promise<Fate> {
+    const { size } = await this.#handle.stat()
+    if (size < this.cursor.offset) return 'truncated'
+    const current = await stat(this.#path, { bigint: true }).catch((cause: unknown) => {
+      if (isMissing(cause)) return undefined
+      throw unreadable(this.#path, reasonOf(cause), cause)
+    })
+    if (current === undefined) return 'absent'
+    return `${current.dev}:${current.ino}` === this.cursor.identity ? 'same' : 'moved'
+  }
+
+  get identity(): string {
+    return this.cursor.identity
+  }
+
+  get neighbour(): LiveNeighbour {
+    return { identity: this.identity, head: () => this.head() }
+  }
+
+  /** Its first bytes at this moment, as a rotated file is known by them. */
+  async head(): Promise<Buffer> {
+    return (await this.#begin()).head
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close()
+  }
+
+  /** Whether the file still begins as it did. */
+  async #isUnchanged(): Promise<boolean> {
+    const { head, start } = this.cursor
+    const { bytesRead, buffer } = await this.#handle.read(Buffer.alloc(head.length), 0, head.length, start)
+    return bytesRead === head.length && buffer.equals(head)
+  }
+
+  async #begin(): Promise<{ start: number; head: Buffer }> {
+    let start = 0
+    while (true) {
+      const { bytesRead, buffer } = await this.#handle.read(Buffer.alloc(READ_BYTES), 0, READ_BYTES, start)
+      const nuls = countLeadingNuls(buffer.subarray(0, bytesRead))
+      start += nuls
+      if (nuls < READ_BYTES) break
+    }
+    const { bytesRead, buffer } = await this.#handle.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, start)
+    return { start, head: buffer.subarray(0, bytesRead) }
+  }
+
+  async #endOfLastLine(size: number): Promise<number> {
+    const buffer = Buffer.alloc(READ_BYTES)
+    let end = size
+    while (end > 0) {
+      const start = Math.max(0, end - READ_BYTES)
+      const { bytesRead } = await this.#handle.read(buffer, 0, end - start, start)
+      const newline = buffer.subarray(0, bytesRead).lastIndexOf(NEWLINE)
+      if (newline !== -1) return start + newline + 1
+      end = start
+    }
+    return 0
+  }
+}
+
+export function isMissing(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'
+}

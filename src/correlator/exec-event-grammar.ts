@@ -1,0 +1,110 @@
+/**
+ * The shapes in which agents write an exec event, as regular expressions: a subset of JSON in which each key can stand
+ * only once and in one place, so that whatever matches means to a JSON parser what it means here. The fields of agents that are told to report credentials or file
+ * properties are not among them.
+ *
+ * All of them are sticky and are tried on a line of which each byte is one character; bytes beyond ASCII match nowhere.
+ * Keys come in the order of the agent's schema, white space only after a comma, as some builds of the agent write it.
+ * Two classes of characters never follow each other unless they are disjoint: matching and failing take linear time.
+ */
+
+const PLAIN = '[^"\\\\\\x00-\\x1f\\x80-\\xff]*'
+/** The inside of a string, with escapes. */
+const TEXT = `${PLAIN}(?:\\\\(?:["\\\\/bfnrt]|u[\\da-fA-F]{4})${PLAIN})*`
+/** At most 15 digits: exact as a number. */
+const NUMBER = '(?:0|[1-9]\\d{0,14})'
+const COMMA = ', ?'
+/** Capabilities by set, and namespaces by kind: they are checked and not read. */
+const CAP = objectOf(`"${PLAIN}":${listOf(`"${PLAIN}"`)}`)
+const NS = objectOf(`"${PLAIN}":\\{"inum":${NUMBER}(?:${COMMA}"is_host":true)?\\}`)
+const UNREAD = `${field('refcnt', NUMBER)}${field('cap', CAP)}${field('ns', NS)}${field('tid', NUMBER)}`
+const MAP = objectOf(`"${TEXT}":"${TEXT}"`)
+
+/** From the line's start to just before `pod`. Captures exec_id, pid, binary, arguments, flags; the pod's start, the container's id. */
+export const HEAD = sticky(
+  `\\{"process_exec":\\{"process":\\{"exec_id":"(${PLAIN})"`,
+  field('pid', `(${NUMBER})`),
+  field('uid', NUMBER),
+  field('cwd', `"${TEXT}"`),
+  field('binary', `"(${TEXT})"`),
+  field('arguments', `"(${TEXT})"`),
+  field('flags', `"(${PLAIN})"`),
+  field('start_time', `"${PLAIN}"`),
+  field('auid', NUMBER),
+  `(?:(${COMMA}"pod":\\{"namespace":"${PLAIN}"${COMMA}"name":"${PLAIN}"${field('uid', `"${PLAIN}"`)}`,
+  `${COMMA}"container":\\{"id":")(${PLAIN}))?`,
+)
+
+/** A pod with its container, and `docker`. Captures all before the container's pid, and all behind it. */
+export const POD = sticky(
+  `(${COMMA}"pod":\\{"namespace":"${PLAIN}"${COMMA}"name":"${PLAIN}"${field('uid', `"${PLAIN}"`)}`,
+  `${COMMA}"container":\\{"id":"${PLAIN}"${containerRest()}${COMMA}"pid":)${NUMBER}`,
+  `(${podEnd()}${field('docker', `"${PLAIN}"`)})`,
+)
+
+/** From behind the pod to the process's end. Captures docker, in_init_tree; the parent's start and exec_id. */
+export const REST = sticky(
+  field('docker', `"(${PLAIN})"`),
+  field('parent_exec_id', `"${PLAIN}"`),
+  `${UNREAD}${field('in_init_tree', '(true|false)')}\\}`,
+  `(?:(${COMMA}"parent":\\{"exec_id":")(${PLAIN}))?`,
+)
+
+/** A whole parent. Captures pid, binary, arguments. */
+export const PARENT = sticky(`${COMMA}"parent":${processOf(`(${NUMBER})`, `(${TEXT})`)}`)
+
+export const ANCESTORS = sticky(`${COMMA}"ancestors":${listOf(processOf(NUMBER, TEXT))}`)
+
+/** From an exit's start to its end: only that it is one is told. About half the lines of an export. */
+export const EXIT = sticky(
+  `\\{"process_exit":\\{"process":${processOf(NUMBER, TEXT)}${field('parent', processOf(NUMBER, TEXT))}`,
+  `${field('signal', `"${PLAIN}"`)}${field('status', NUMBER)}${field('time', `"${PLAIN}"`)}`,
+)
+
+/** From the end of `process_exec` to the line's. Captures all before the time, node_name, time, all behind it, cluster_name. */
+export const END = sticky(
+  `(\\}${field('node_name', `"(${PLAIN})"`)}${COMMA}"time":")(${PLAIN})`,
+  `("${field('cluster_name', `"(${PLAIN})"`)}${field('node_labels', MAP)}\\}\\r?)$`,
+)
+
+function sticky(...parts: readonly string[]): RegExp {
+  return new RegExp(parts.join(''), 'y')
+}
+
+/** A field that may be missing; never the first of its object, which has no comma. */
+function field(key: string, value: string): string {
+  return `(?:${COMMA}"${key}":${value})?`
+}
+
+function listOf(item: string): string {
+  return `\\[(?:${item}(?:${COMMA}${item})*)?\\]`
+}
+
+function objectOf(member: string): string {
+  return `\\{(?:${member}(?:${COMMA}${member})*)?\\}`
+}
+
+function containerRest(): string {
+  const image = `\\{"id":"${PLAIN}"${field('name', `"${PLAIN}"`)}\\}`
+  return `${field('name', `"${PLAIN}"`)}${field('image', image)}${field('start_time', `"${PLAIN}"`)}`
+}
+
+/** From behind the container's pid to the pod's end. */
+function podEnd(): string {
+  const container = `${field('maybe_exec_probe', 'true')}${field('security_context', '\\{(?:"privileged":true)?\\}')}\\}`
+  const workload = `${field('workload', `"${PLAIN}"`)}${field('workload_kind', `"${PLAIN}"`)}`
+  return `${container}${field('pod_labels', MAP)}${workload}${field('pod_annotations', MAP)}\\}`
+}
+
+function processOf(pid: string, text: string): string {
+  const pod = `\\{"namespace":"${PLAIN}"${COMMA}"name":"${PLAIN}"${field('uid', `"${PLAIN}"`)}`
+  const container = `\\{"id":"${PLAIN}"${containerRest()}${field('pid', NUMBER)}`
+  return [
+    `\\{"exec_id":"${PLAIN}"${field('pid', pid)}${field('uid', NUMBER)}${field('cwd', `"${TEXT}"`)}`,
+    `${field('binary', `"${text}"`)}${field('arguments', `"${text}"`)}${field('flags', `"${PLAIN}"`)}`,
+    `${field('start_time', `"${PLAIN}"`)}${field('auid', NUMBER)}`,
+    field('pod', `${pod}${COMMA}"container":${container}${podEnd()}`),
+    `${field('docker', `"${PLAIN}"`)}${field('parent_exec_id', `"${PLAIN}"`)}`,
+    `${UNREAD}${field('in_init_tree', '(?:true|false)')}\\}`,
+  ].join('')
+}

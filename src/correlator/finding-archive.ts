@@ -1,0 +1,45 @@
+/** The port that keeps findings over restarts, together with how far the source was read. An adapter implements it. */
+
+import type { SourcePosition } from './event-source.js'
+import type { Finding } from './finding.js'
+import type { WatchState } from './watch-clock.js'
+
+/** One finding as it stands. */
+export interface KeptFinding {
+  readonly finding: Finding
+  /** Something about it changed since it was last given out. */
+  readonly isChanged: boolean
+}
+
+/** What the run before left behind. */
+export interface ArchivedState {
+  /** The longest unseen first. */
+  readonly findings: readonly KeptFinding[]
+  /** Saved to be given out, and perhaps not given out: the run ended in between. */
+  readonly pending: readonly Finding[]
+  readonly position: SourcePosition | undefined
+  readonly watch: WatchState | undefined
+}
+
+export interface ArchiveChanges {
+  readonly findings: Iterable<KeptFinding>
+  /** Fingerprints of findings that are to be forgotten. */
+  readonly forgotten: readonly string[]
+  /** What will be given out next: it replaces what was pending. */
+  readonly pending: readonly Finding[]
+  /** Everything up to here is in the findings, and nothing beyond. Undefined: the source cannot be resumed. */
+  readonly position: SourcePosition | undefined
+  readonly watch: WatchState
+}
+
+/**
+ * A run saves, gives out what is pending, and then says so. A crash in between gives the same lines out again, with the
+ * same `emission`: so nothing is lost, and a reader can tell a repeated line.
+ */
+export interface FindingArchive {
+  load(): ArchivedState
+  /** All or nothing. */
+  save(changes: ArchiveChanges): void
+  /** What was pending has been given out. */
+  confirm(): void
+}

@@ -1,0 +1,96 @@
+/** One finding while it is in memory: what changes with each sighting, beside what was said when it was raised. */
+
+import type { ExecEvent } from './exec-event.js'
+import { type Finding, sampleOf } from './finding.js'
+import type { Suppression } from './observation.js'
+
+const MAX_SAMPLES = 5
+
+export interface FindingEntry {
+  finding: Finding
+  status: Finding['status']
+  count: number
+  /** Of `count`, those that an exception covered. */
+  suppressedCount: number
+  /** Milliseconds since the epoch. */
+  firstSeen: number
+  lastSeen: number
+  /** How often it was given out. */
+  emissions: number
+  suppression: Suppression | undefined
+  /** What became of it beside sightings, as a whole sentence. */
+  epilogue: string | undefined
+  readonly processes: Set<string>
+  readonly pods: Set<string>
+}
+
+export function openEntry(
+  finding: Finding,
+  event: ExecEvent,
+  times: number,
+  suppression: Suppression | undefined,
+): FindingEntry {
+  const entry: FindingEntry = {
+    finding,
+    status: suppression === undefined ? 'open' : 'suppressed',
+    count: 0,
+    suppressedCount: 0,
+    firstSeen: event.time,
+    lastSeen: event.time,
+    emissions: 0,
+    suppression,
+    epilogue: undefined,
+    processes: new Set(),
+    pods: new Set(),
+  }
+  recordSighting(entry, event, times, suppression !== undefined)
+  return entry
+}
+
+/** @param times what the sighting counts for; 0 for mere inventory. */
+export function recordSighting(entry: FindingEntry, event: ExecEvent, times: number, isSuppressed: boolean): void {
+  entry.count += times
+  if (isSuppressed) entry.suppressedCount += times
+  // Events may be late and out of order.
+  entry.firstSeen = Math.min(entry.firstSeen, event.time)
+  entry.lastSeen = Math.max(entry.lastSeen, event.time)
+  const { processes, pods } = entry
+  if (processes.size < MAX_SAMPLES && event.binary !== '') processes.add(sampleOf(event))
+  if (pods.size < MAX_SAMPLES && event.pod !== undefined) pods.add(event.pod.name)
+}
+
+/** The finding as it stands now. */
+export function snapshot(entry: FindingEntry): Finding {
+  const { finding, status, suppression, epilogue } = entry
+  return {
+    ...finding,
+    status,
+    emission: entry.emissions,
+    count: entry.count,
+    suppressedCount: entry.suppressedCount,
+    firstSeen: new Date(entry.firstSeen).toISOString(),
+    lastSeen: new Date(entry.lastSeen).toISOString(),
+    samples: { processes: [...entry.processes], pods: [...entry.pods] },
+    suppression,
+    remarks: epilogue === undefined ? finding.remarks : [...finding.remarks, epilogue],
+  }
+}
+
+/** The entry that a kept finding came from. */
+export function reviveEntry(finding: Finding): FindingEntry {
+  const { status, count, suppressedCount, emission, suppression, samples } = finding
+  return {
+    finding,
+    status,
+    count,
+    suppressedCount,
+    firstSeen: Date.parse(finding.firstSeen),
+    lastSeen: Date.parse(finding.lastSeen),
+    emissions: emission,
+    suppression,
+    // It is one of the remarks already.
+    epilogue: undefined,
+    processes: new Set(samples.processes),
+    pods: new Set(samples.pods),
+  }
+}

@@ -1,0 +1,239 @@
+/** Findings over restarts: kept, counted once, given out once, whenever the program is killed. */
+
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { appendFileSync, existsSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import fc from 'fast-check'
+import Database from 'libsql'
+import t from 'tap'
+import { FINDINGS_FILE, openFindingStore } from '../../src/adapters/finding-store-file.js'
+import type { EventSource } from '../../src/correlator/event-source.js'
+import type { ExecEvent } from '../../src/correlator/exec-event.js'
+import type { Finding } from '../../src/correlator/finding.js'
+import { correlate } from '../../src/correlator/pipeline.js'
+import { createStreamStats } from '../../src/correlator/stream-stats.js'
+import { type CompiledPolicy, compileToolCatalogue } from '../../src/policy/index.js'
+import { AFTER_START, eventOf, lineOf, podOf } from '../support/events.js'
+import { policyOf } from '../support/policies.js'
+
+const POLICY = policyOf({ allow: ['registry.corp.example/*'] })
+const CATALOGUE = compileToolCatalogue({ file: 'test', tools: [] }, POLICY.runtime)
+const NEWLINE = 0x0a
+
+/** Bytes from the kept position on, cut at the given sizes; each part says where its last complete line ends. */
+async function* resumable(bytes: Buffer, sizes: readonly number[], from: unknown): EventSource {
+  let offset = typeof from === 'number' ? from : 0
+  yield { type: 'begin', name: 'test' }
+  for (const size of [...sizes, bytes.length]) {
+    const end = Math.min(bytes.length, offset + size)
+    const done = bytes.subarray(0, end).lastIndexOf(NEWLINE) + 1
+    yield { type: 'bytes', bytes: Buffer.from(bytes.subarray(offset, end)), position: { offset: done } }
+    offset = end
+    yield { type: 'idle' }
+  }
+}
+
+interface Life {
+  readonly sizes: readonly number[]
+  /** Killed when so many findings were given out; undefined: it ends in order. */
+  readonly findings?: number
+  /** The clock goes on by so much with each reading. */
+  readonly tickMs: number
+  readonly policy?: CompiledPolicy
+}
+
+/** One run of the program: what it gave out until it was killed, or ended. */
+async function live(directory: string, bytes: Buffer, life: Life, given: Finding[]): Promise<void> {
+  const archive = openFindingStore(directory)
+  let now = AFTER_START
+  const options = {
+    policy: life.policy ?? POLICY,
+    catalogue: CATALOGUE,
+    journal: undefined,
+    stats: createStreamStats(),
+    now: () => {
+      now += life.tickMs
+      return now
+    },
+    emit: { when: 'at-once', updateMs: 50 },
+    archive,
+  } as const
+  const source = resumable(bytes, life.sizes, archive.position?.['offset'])
+  const findings = correlate(source, options)
+  for (let left = life.findings ?? Number.POSITIVE_INFINITY; left > 0; left -= 1) {
+    const next = await findings.next()
+    if (next.done === true) break
+    given.push(next.value)
+  }
+  // The generator is left where it stands, as by a kill.
+  archive.close()
+}
+
+const WORKLOADS = ['web', 'api', 'db', 'job']
+
+function bytesOf(events: readonly ExecEvent[]): Buffer {
+  return Buffer.from(events.map(event => `${lineOf(event)}\n`).join(''))
+}
+
+t.test('whenever it is killed, no count is lost, nothing is counted twice, and no finding is raised twice', async t => {
+  const root = t.testdir()
+  let runs = 0
+  const life = fc.record({
+    sizes: fc.array(fc.integer({ min: 1, max: 3000 }), { maxLength: 6 }),
+    findings: fc.integer({ min: 1, max: 6 }),
+    tickMs: fc.constantFrom(0, 1, 40, 400),
+  })
+  const workloads = fc.array(fc.constantFrom(...WORKLOADS), { minLength: 1, maxLength: 20 })
+  await fc.assert(
+    fc.asyncProperty(workloads, fc.array(life, { maxLength: 5 }), async (names, lives) => {
+      runs += 1
+      const directory = join(root, String(runs))
+      const events = names.map((workload, index) => eventOf({ time: AFTER_START + index, pod: podOf({ workload }) }))
+      const given: Finding[] = []
+      for (const each of [...lives, { sizes: [], tickMs: 0 }]) await live(directory, bytesOf(events), each, given)
+      const fingerprints = new Set(given.map(({ fingerprint }) => fingerprint))
+      assert.equal(fingerprints.size, new Set(names).size)
+      for (const each of fingerprints) {
+        const lines = given.filter(({ fingerprint }) => fingerprint === each)
+        // A line that was given out twice is the same line.
+        const distinct = [...new Map(lines.map(line => [JSON.stringify(line), line])).values()]
+        assert.deepEqual(
+          distinct.map(({ emission }) => emission),
+          distinct.map((_, index) => index + 1),
+        )
+        const last = distinct.at(-1)
+        assert.equal(last?.count, names.filter(name => name === last?.owner?.name).length)
+      }
+      rmSync(directory, { recursive: true })
+    }),
+    { numRuns: 60 },
+  )
+  t.pass()
+})
+
+t.test('a restart without anything new says nothing', async t => {
+  const directory = t.testdir()
+  const bytes = bytesOf([eventOf(), eventOf({ pod: podOf({ workload: 'api' }) })])
+  const given: Finding[] = []
+  await live(directory, bytes, { sizes: [], tickMs: 1 }, given)
+  t.equal(given.length, 2)
+  await live(directory, bytes, { sizes: [], tickMs: 1 }, given)
+  t.equal(given.length, 2)
+  const more = Buffer.concat([bytes, bytesOf([eventOf({ time: AFTER_START + 5, binary: '/bin/sh' })])])
+  await live(directory, more, { sizes: [], tickMs: 1 }, given)
+  t.match(given.slice(2), [{ count: 2, emission: 2, samples: { processes: ['/usr/bin/true', '/bin/sh'] } }])
+})
+
+t.test('what it refuses', async t => {
+  const directory = t.testdir({ text: { [FINDINGS_FILE]: 'no database' }, file: 'x' })
+  const other = join(directory, 'other')
+  const newer = join(directory, 'newer')
+  openFindingStore(newer).close()
+  const database = new Database(join(newer, FINDINGS_FILE))
+  database.pragma('user_version = 99')
+  database.close()
+  openFindingStore(other).close()
+  const strange = new Database(join(other, FINDINGS_FILE))
+  strange.pragma('application_id = 7')
+  strange.close()
+  for (const name of ['text', 'file', 'newer', 'other']) {
+    t.throws(() => openFindingStore(join(directory, name)), { code: 'STATE_UNUSABLE' }, name)
+  }
+  const first = openFindingStore(join(directory, 'shared'))
+  const second = openFindingStore(join(directory, 'shared'))
+  const nothing = { findings: [], forgotten: [], pending: [], position: undefined, watch: { since: 0, until: 0 } }
+  t.throws(() => first.save(nothing), { code: 'STATE_UNUSABLE' }, 'another process has taken over')
+  t.throws(() => first.confirm(), { code: 'STATE_UNUSABLE' })
+  t.doesNotThrow(() => second.save(nothing))
+  first.close()
+  second.close()
+})
+
+/** What the state counts, all findings together. */
+function countIn(directory: string): number {
+  if (!existsSync(join(directory, FINDINGS_FILE))) return 0
+  const database = new Database(join(directory, FINDINGS_FILE), { readonly: true })
+  try {
+    const row: unknown = database.prepare("SELECT sum(json_extract(finding, '$.count')) AS sum FROM findings").get()
+    return Number((row as { sum: number | null }).sum)
+  } catch {
+    // It has just been made, and has no tables yet.
+    return 0
+  } finally {
+    database.close()
+  }
+}
+
+t.test('a finding that is seen again under another policy says so, and is no news', async t => {
+  const directory = t.testdir()
+  const given: Finding[] = []
+  const bytes = bytesOf([eventOf()])
+  await live(directory, bytes, { sizes: [], tickMs: 0 }, given)
+  const more = Buffer.concat([bytes, bytesOf([eventOf()])])
+  const policy = policyOf({ allow: ['registry.corp.example/*', 'quay.io/*'] })
+  await live(directory, more, { sizes: [], tickMs: 0, policy }, given)
+  t.match(given, [
+    { count: 1, policy: { revision: POLICY.revision } },
+    { count: 2, policy: { revision: policy.revision }, emission: 2, status: 'open' },
+  ])
+  t.same(given[1]?.risk, given[0]?.risk)
+})
+
+t.test('kill -9 of the real program', async t => {
+  const directory = t.testdir({
+    'policy.yaml': `
+apiVersion: sallyport.dev/v1
+kind: ImagePolicy
+metadata: { name: test }
+spec: { allow: ['registry.corp.example/*'] }
+`,
+    'tetragon.log': '',
+  })
+  const at = (name: string) => join(directory, name)
+  const argv = ['correlate', '--policy', at('policy.yaml'), '--source', `file:${at('tetragon.log')}`, '--from-start']
+  const start = () =>
+    spawn(
+      process.execPath,
+      ['--import', 'tsx', 'src/cli.ts', ...argv, '--state', at('state'), '--sink', `file:${at('findings.jsonl')}`],
+      { stdio: 'ignore' },
+    )
+  const total = 3_000
+  let written = 0
+  const write = (count: number): void => {
+    const events: ExecEvent[] = []
+    for (const until = Math.min(total, written + count); written < until; written += 1) {
+      events.push(eventOf({ time: AFTER_START + written, pod: podOf({ workload: `w${written % 50}` }) }))
+    }
+    appendFileSync(at('tetragon.log'), bytesOf(events))
+  }
+  for (const [aim, signal] of [
+    [500, 'SIGKILL'],
+    [1_500, 'SIGKILL'],
+    [total, 'SIGTERM'],
+  ] as const) {
+    const child = start()
+    const ended = new Promise(resolve => child.on('exit', resolve))
+    // Killed in the midst of it: while more is written than it has counted.
+    for (let step = 0; step < 600 && countIn(at('state')) < aim; step += 1) {
+      if (written < aim + 200) write(20)
+      await sleep(25)
+    }
+    child.kill(signal)
+    await ended
+  }
+  t.ok(existsSync(at('findings.jsonl')))
+  const lines: Finding[] = readFileSync(at('findings.jsonl'), 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map(line => JSON.parse(line))
+  const last = new Map(lines.map(line => [line.fingerprint, line]))
+  t.equal(last.size, 50)
+  t.equal(
+    [...last.values()].reduce((sum, { count }) => sum + count, 0),
+    total,
+  )
+  const firsts = new Set(lines.filter(({ emission }) => emission === 1).map(line => JSON.stringify(line)))
+  t.equal(firsts.size, 50, 'a finding is raised once; a line that was being written may stand there twice')
+})

@@ -1,0 +1,161 @@
+/** Tetragon's gRPC stream, from a server that speaks it: over a unix socket, TCP and TLS, through restarts. */
+
+import { readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
+import { Server, ServerCredentials, type ServerWritableStream } from '@grpc/grpc-js'
+import t, { type Test } from 'tap'
+import { createCertificates } from '../../src/adapters/certificates.js'
+import { type TetragonOptions, watchTetragon } from '../../src/adapters/tetragon-grpc.js'
+import { describeGetEvents } from '../../src/adapters/tetragon-proto.js'
+import type { SourceGap, SourcePart } from '../../src/correlator/event-source.js'
+import { decodeEvent } from '../../src/correlator/exec-event.js'
+import { createClientCertificate } from '../support/client-certificate.js'
+
+type Call = ServerWritableStream<{ allow_list?: object[] }, object>
+
+const WRAPPED = new Set(['pid', 'links', 'in_init_tree'])
+const LINES = gunzipSync(readFileSync('test/fixtures/tetragon/exec-1k.jsonl.gz')).toString().trim().split('\n')
+
+/** A line of the export as the message that it was written from. */
+function messageOf(value: unknown, key = ''): unknown {
+  const isTime = key === 'time' || key === 'start_time'
+  if (isTime && typeof value === 'string') {
+    const nanos = /\.(\d+)Z$/.exec(value)?.[1] ?? ''
+    return { seconds: Math.floor(Date.parse(value) / 1000), nanos: Number(nanos.padEnd(9, '0')) }
+  }
+  if (WRAPPED.has(key) || (key === 'uid' && typeof value === 'number')) return { value }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, messageOf(each, name)]))
+}
+
+/** A socket's path holds 107 bytes: too few for the directory that a test is given. */
+async function socketAddress(t: Test): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'sallyport-'))
+  t.teardown(() => rm(dir, { recursive: true, force: true }))
+  return `unix://${join(dir, 's')}`
+}
+
+/** An agent that sends its lines to each listener and then keeps the stream open. */
+async function startAgent(address: string, lines: readonly string[], secret?: ServerCredentials) {
+  const requests: unknown[] = []
+  const server = new Server()
+  const GetEvents = (call: Call) => {
+    requests.push(call.request)
+    for (const line of lines) call.write(messageOf(JSON.parse(line)) as object)
+  }
+  server.addService({ GetEvents: describeGetEvents() }, { GetEvents })
+  const port = await new Promise<number>((resolve, reject) => {
+    const isBound = (error: Error | null, bound: number) => (error ? reject(error) : resolve(bound))
+    server.bindAsync(address, secret ?? ServerCredentials.createInsecure(), isBound)
+  })
+  return { port, requests, stop: () => server.forceShutdown() }
+}
+
+function listen(address: string, changes: Partial<TetragonOptions> = {}) {
+  const controller = new AbortController()
+  const problems: string[] = []
+  const gaps: SourceGap[] = []
+  let now = 0
+  const parts = watchTetragon(address, {
+    now: () => ++now,
+    random: () => 0,
+    signal: controller.signal,
+    onInterruption: problem => problems.push(problem),
+    ...changes,
+  })[Symbol.asyncIterator]()
+  const next = async (count: number): Promise<string[]> => {
+    let text = ''
+    while (text.split('\n').length <= count) {
+      const { value }: { value?: SourcePart } = await parts.next()
+      if (value?.type === 'bytes') text += value.bytes.toString()
+      if (value?.type === 'gap') gaps.push(value.gap)
+    }
+    return text.trimEnd().split('\n')
+  }
+  const stop = async () => {
+    controller.abort()
+    while ((await parts.next()).done !== true);
+  }
+  return { next, stop, problems, gaps, idle: () => parts.next() }
+}
+
+t.test('events over gRPC are the events of the export file', async t => {
+  const address = await socketAddress(t)
+  const agent = await startAgent(address, LINES)
+  const listener = listen(address)
+  const received = await listener.next(LINES.length)
+  const textOf = (line = '') => JSON.stringify(decodeEvent(line))
+  t.same(
+    received.filter((line, index) => textOf(line) !== textOf(LINES[index])),
+    [],
+  )
+  t.match(agent.requests, [{ allow_list: [{ event_set: [1] }] }], 'exec events alone are asked for')
+  await listener.stop()
+  agent.stop()
+})
+
+t.test('other types, zeros and what is unset', async t => {
+  const lines = [
+    '{"process_exit":{},"node_name":"n"}',
+    '{"rate_limit_info":{"number_of_dropped_process_events":"9007199254740993"}}',
+    '{"process_exec":{"process":{"pid":0,"in_init_tree":false}},"time":"1970-01-01T00:00:00.000000001Z"}',
+    '{}',
+  ]
+  const agent = await startAgent('127.0.0.1:0', lines)
+  const listener = listen(`127.0.0.1:${agent.port}`)
+  t.same(await listener.next(lines.length), lines)
+  await listener.stop()
+  agent.stop()
+})
+
+t.test('a restarted agent is found again, and what was missed is a gap', async t => {
+  const address = await socketAddress(t)
+  const line = LINES[0] ?? ''
+  const first = await startAgent(address, [line])
+  const listener = listen(address)
+  t.equal((await listener.next(1)).length, 1)
+  first.stop()
+  // As the agent does when it starts.
+  await rm(address.slice('unix://'.length), { force: true })
+  const coming = listener.next(1)
+  await new Promise(resolve => setTimeout(resolve, 100))
+  const second = await startAgent(address, [line])
+  t.equal((await coming).length, 1)
+  t.match(listener.gaps, [{ code: 'disconnected', source: address }])
+  const [gap] = listener.gaps
+  t.ok(gap?.from !== undefined && gap.from < gap.to)
+  t.equal(listener.problems.length, 1, 'one interruption is told once')
+  await listener.stop()
+  second.stop()
+})
+
+t.test('an agent that is not there is waited for', async t => {
+  const address = await socketAddress(t)
+  const listener = listen(address)
+  const coming = listener.next(1)
+  await new Promise(resolve => setTimeout(resolve, 50))
+  const agent = await startAgent(address, [LINES[0] ?? ''])
+  t.equal((await coming).length, 1)
+  t.same(listener.gaps, [], 'nothing was being watched before')
+  await listener.stop()
+  agent.stop()
+})
+
+t.test('TLS: the agent shows a certificate of the CA, and may ask for one', async t => {
+  const set = await createCertificates({ dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'], now: Date.now() })
+  const client = createClientCertificate(set)
+  const dir = t.testdir({ 'ca.crt': set.caCertificate, 'c.crt': client.cert, 'c.key': client.key })
+  const pair = { private_key: Buffer.from(set.key), cert_chain: Buffer.from(set.certificate) }
+  const secret = ServerCredentials.createSsl(Buffer.from(set.caCertificate), [pair], true)
+  const agent = await startAgent('localhost:0', [LINES[0] ?? ''], secret)
+  const certificate = { cert: join(dir, 'c.crt'), key: join(dir, 'c.key') }
+  const listener = listen(`localhost:${agent.port}`, { tls: { ca: join(dir, 'ca.crt'), certificate } })
+  t.equal((await listener.next(1)).length, 1)
+  await listener.stop()
+  agent.stop()
+  const broken = listen('localhost:1', { tls: { ca: join(dir, 'missing.crt') } })
+  await t.rejects(broken.idle(), { code: 'FILE_UNREADABLE', message: /missing\.crt/ })
+})

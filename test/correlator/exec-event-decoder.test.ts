@@ -1,0 +1,384 @@
+/** The fast decoder says what the full parse says, of every line; and remembering what was said of a container changes no finding. */
+
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { gunzipSync } from 'node:zlib'
+import fc from 'fast-check'
+import t from 'tap'
+import { loadToolCatalogue } from '../../src/adapters/tool-catalogue-file.js'
+import type { AdmissionJournal } from '../../src/correlator/admission-journal.js'
+import { createAdmissionLookup } from '../../src/correlator/admission-lookup.js'
+import { detectCoverage } from '../../src/correlator/coverage-detection.js'
+import { createDetectionContext, type DetectionTools } from '../../src/correlator/detection-context.js'
+import { createDetector } from '../../src/correlator/detector.js'
+import { detectDrift } from '../../src/correlator/drift-detection.js'
+import { decodeEvent, type ExecEvent } from '../../src/correlator/exec-event.js'
+import { createEventDecoder, FastLineReader } from '../../src/correlator/exec-event-decoder.js'
+import { BoundedTexts } from '../../src/correlator/exec-event-texts.js'
+import { MinuteClock } from '../../src/correlator/exec-event-time.js'
+import { FindingStore } from '../../src/correlator/finding-store.js'
+import { detectImage } from '../../src/correlator/image-detection.js'
+import { detectTool } from '../../src/correlator/tool-detection.js'
+import {
+  AFTER_START,
+  containerOf,
+  eventOf,
+  imageRecord,
+  journalOf,
+  lineOf,
+  podOf,
+  recordOf,
+} from '../support/events.js'
+import { policyOf } from '../support/policies.js'
+
+const FIXTURES = new URL('../fixtures/tetragon/', import.meta.url)
+const FILES = readdirSync(FIXTURES).filter(name => name.includes('.jsonl'))
+
+function linesOf(name: string): readonly Buffer[] {
+  const bytes = readFileSync(new URL(name, FIXTURES))
+  const lines: Buffer[] = []
+  let rest = name.endsWith('.gz') ? gunzipSync(bytes) : bytes
+  for (let end = rest.indexOf(0x0a); end !== -1; end = rest.indexOf(0x0a)) {
+    lines.push(rest.subarray(0, end))
+    rest = rest.subarray(end + 1)
+  }
+  return lines
+}
+
+/** Lines that the fast half takes, each of another kind: what is changed in them is most likely to be missed. */
+const SEEDS = [
+  'exec-1k.jsonl.gz',
+  'comma-space.jsonl.gz',
+  'real-tetragon.jsonl',
+  'real-splunk.jsonl',
+  'real-other-types.jsonl',
+]
+  .flatMap(name => linesOf(name).slice(0, 60))
+  .filter(line => line.length < 8_000)
+
+t.test('both paths agree on every recorded line, before and after it was seen', async t => {
+  for (const name of FILES) {
+    const decode = createEventDecoder()
+    for (const line of [...linesOf(name), ...linesOf(name)]) assert.deepEqual(decode(line), decodeEvent(line))
+    t.pass(name)
+  }
+})
+
+t.test('what agents usually write is read fast', async t => {
+  const share = (name: string): number => {
+    const reader = new FastLineReader()
+    const lines = linesOf(name)
+    return lines.filter(line => reader.read(line) !== undefined).length / lines.length
+  }
+  t.ok(share('exec-1k.jsonl.gz') > 0.98)
+  t.equal(share('comma-space.jsonl.gz'), 1)
+  t.ok(share('late-pod.jsonl.gz') > 0.9)
+})
+
+t.test('both paths agree on lines that were damaged', async t => {
+  const decode = createEventDecoder()
+  for (const line of SEEDS) decode(line)
+  const line = fc.constantFrom(...SEEDS)
+  const bite = fc.oneof(
+    fc.constantFrom(
+      '"',
+      '\\',
+      '{',
+      '}',
+      ',',
+      ', ',
+      ':',
+      '\0',
+      '\t',
+      '\\u12',
+      '\\x',
+      '"pid":7,',
+      ',"pid":07',
+      '1e3',
+      '-1',
+    ),
+    fc.constantFrom(
+      ',"binary":"/x"',
+      '"pod":{',
+      ',"parent":{"exec_id":"',
+      '"docker":"x",',
+      ',"time":"x"',
+      '{"process_exec":{',
+    ),
+    fc.string({ maxLength: 12 }),
+    fc.string({ unit: 'binary', maxLength: 4 }),
+  )
+  const replaced = fc
+    .tuple(line, fc.nat(), fc.oneof(fc.constant(0), fc.nat({ max: 4 }), fc.nat({ max: 600 })), bite)
+    .map(([bytes, at, length, text]) => {
+      const from = at % bytes.length
+      return Buffer.concat([bytes.subarray(0, from), Buffer.from(text), bytes.subarray(from + length)])
+    })
+  // A torn line with another one, or the end of one, glued to it.
+  const glued = fc
+    .tuple(line, fc.nat(), line, fc.oneof(fc.constant(0), fc.nat()))
+    .map(([one, cut, other, from]) =>
+      Buffer.concat([one.subarray(0, cut % one.length), other.subarray(from % other.length)]),
+    )
+  // One bit, or one byte, is another: a disk's damage.
+  const flipped = fc.tuple(line, fc.nat(), fc.integer({ min: 1, max: 255 })).map(([bytes, at, mask]) => {
+    const copy = Buffer.from(bytes)
+    copy[at % copy.length] = (copy[at % copy.length] ?? 0) ^ mask
+    return copy
+  })
+  fc.assert(
+    fc.property(fc.oneof(replaced, glued, flipped), damaged => {
+      assert.deepEqual(decode(damaged), decodeEvent(damaged))
+    }),
+    { numRuns: 3_000 },
+  )
+  t.pass()
+})
+
+t.test('both paths agree on lines of another order, with other keys and other values', async t => {
+  const decode = createEventDecoder()
+  let fast = 0
+  const reader = new FastLineReader()
+  const word = fc.oneof(
+    fc.constantFrom(
+      '',
+      '/bin/sh',
+      '-c "a b"',
+      '\\',
+      '"',
+      '\n',
+      'ä',
+      '\u2028',
+      '"pod":{',
+      '},"parent":{"exec_id":"',
+      '__proto__',
+    ),
+    fc.string({ unit: 'binary', maxLength: 8 }),
+  )
+  const text = fc.oneof({ weight: 40, arbitrary: fc.constantFrom('a', 'b') }, { weight: 1, arbitrary: word })
+  const odd = fc.constantFrom<unknown>(null, 7, 1.5, -1, true, [], {}, ['x'], { a: { b: [1] } })
+  const value = fc.oneof({ weight: 80, arbitrary: text as fc.Arbitrary<unknown> }, { weight: 1, arbitrary: odd })
+  const number = fc.oneof({ weight: 80, arbitrary: fc.nat() as fc.Arbitrary<unknown> }, { weight: 1, arbitrary: odd })
+  const maybe = (model: Record<string, fc.Arbitrary<unknown>>) => fc.record(model, { requiredKeys: [] })
+  const labels = fc.dictionary(fc.oneof(text, fc.constantFrom('"parent":{', '__proto__')), text, { maxKeys: 3 })
+  const image = fc.record({ id: value, name: value })
+  const container = fc.record({ id: value, name: value, image, start_time: value, pid: number }).chain(usual =>
+    maybe({
+      maybe_exec_probe: fc.constantFrom(true, true, true, false),
+      security_context: fc.constantFrom({}, { privileged: true }),
+    }).map(extra => ({ ...usual, ...extra })),
+  )
+  const pod = fc
+    .tuple(
+      fc.record({ namespace: value, name: value }),
+      maybe({ uid: value }),
+      container,
+      maybe({ pod_labels: labels, workload: value, workload_kind: value, pod_annotations: labels }),
+    )
+    .map(([names, uid, container, rest]) => ({ ...names, ...uid, container, ...rest }))
+  const process = fc
+    .tuple(
+      fc.record({ exec_id: value }),
+      maybe({
+        pid: number,
+        uid: number,
+        cwd: value,
+        binary: value,
+        arguments: value,
+        flags: value,
+        start_time: value,
+        auid: number,
+        pod,
+        docker: value,
+      }),
+      maybe({
+        parent_exec_id: value,
+        refcnt: number,
+        cap: fc.constantFrom({}, { permitted: ['A', 'B'] }),
+        ns: fc.constant({ uts: { inum: 1 } }),
+      }),
+      maybe({
+        tid: number,
+        binary_properties: fc.constantFrom(undefined, undefined, undefined, undefined, {
+          file: { inode: { links: 0 } },
+        }),
+        in_init_tree: fc.boolean(),
+      }),
+    )
+    .map(parts => Object.assign({}, ...parts) as Record<string, unknown>)
+  const time = fc.oneof(
+    {
+      weight: 30,
+      arbitrary: fc.constantFrom('2026-11-21T23:59:59.5Z', '2026-11-21T23:21:58Z', '2026-02-30T00:00:00.123456789Z'),
+    },
+    { weight: 1, arbitrary: value },
+  )
+  const root = fc
+    .tuple(
+      process,
+      maybe({ parent: process, ancestors: fc.array(process, { maxLength: 2 }) }),
+      fc.constantFrom('process_exec', 'process_exec', 'process_exec', 'process_exit'),
+      maybe({ node_name: value }),
+      time,
+      maybe({ cluster_name: value, node_labels: labels }),
+    )
+    .map(([process, family, type, node, time, rest]) => ({ [type]: { process, ...family }, ...node, time, ...rest }))
+  const line = fc.tuple(root, fc.constantFrom('', '', ' '), fc.nat({ max: 9 })).map(([root, blank, order]) => {
+    const written = JSON.stringify(order === 0 ? reversed(root) : root)
+    return Buffer.from(blank === '' ? written : written.replaceAll(',"', ', "'))
+  })
+  fc.assert(
+    fc.property(line, bytes => {
+      if (reader.read(bytes) !== undefined) fast += 1
+      assert.deepEqual(decode(bytes), decodeEvent(bytes))
+    }),
+    { numRuns: 2_000 },
+  )
+  t.ok(fast > 100, `${fast} of them were read fast`)
+})
+
+/** The same object with its keys the other way round, all the way down. */
+function reversed(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+  return Object.fromEntries(
+    Object.entries(value)
+      .reverse()
+      .map(([key, inner]) => [key, reversed(inner)]),
+  )
+}
+
+t.test('times are what Date.parse says', async t => {
+  const clock = new MinuteClock()
+  const digits = (count: number) =>
+    fc.string({ unit: fc.constantFrom(...'0123456789'), minLength: count, maxLength: count })
+  const near = fc.tuple(
+    fc.constantFrom('2026-11-21T23:59:', '2024-02-29T00:00:', '2025-02-29T00:00:', '2026-11-21T24:00:'),
+    digits(2),
+  )
+  const stamp = fc
+    .tuple(near, fc.integer({ min: 0, max: 9 }).chain(digits))
+    .map(([[minute, seconds], fraction]) => `${minute}${seconds}${fraction === '' ? '' : `.${fraction}`}Z`)
+  fc.assert(
+    fc.property(stamp, written => {
+      const time = clock.parse(written)
+      // A stamp that it does not know is left to the full parse.
+      if (!Number.isNaN(time)) assert.equal(time, Date.parse(written))
+    }),
+    { numRuns: 2_000 },
+  )
+  t.equal(clock.parse('2026-11-21T23:08:09.401706707Z'), Date.parse('2026-11-21T23:08:09.401Z'))
+  t.equal(clock.parse('2026-11-21T23:08:09Z'), Date.parse('2026-11-21T23:08:09Z'))
+})
+
+t.test('what is kept of lines is bounded', async t => {
+  const texts = new BoundedTexts<string>(1_000)
+  texts.set('huge', 'never kept', 10)
+  t.equal(texts.get('huge'), undefined)
+  for (let index = 0; index < 111; index += 1) texts.set(`key ${index}`, 'kept', 9)
+  t.equal(texts.get('key 0'), 'kept')
+  texts.set('one more', 'kept', 9)
+  t.equal(texts.get('key 0'), undefined)
+  t.equal(texts.get('one more'), 'kept')
+})
+
+const HOUR = 3_600_000
+const EXCEPTED = policyOf({
+  allow: ['registry.k8s.io/*', 'docker.io/library/*'],
+  tags: { deny: ['7'] },
+  exceptions: [
+    {
+      id: 'E-1',
+      images: ['docker.io/library/redis', 'quay.io/*'],
+      tools: ['nmap'],
+      namespaces: ['*'],
+      reason: 'test',
+      owner: 'me',
+      from: new Date(AFTER_START - HOUR).toISOString(),
+      expires: new Date(AFTER_START).toISOString(),
+    },
+  ],
+})
+
+t.test('findings are the same when every line is parsed and every event judged anew', async t => {
+  const catalogue = await loadToolCatalogue(EXCEPTED.runtime)
+  const tools = (policy: DetectionTools['policy'], journal?: AdmissionJournal): DetectionTools => ({
+    policy,
+    catalogue,
+    // A clock that goes on: what the journal said is asked again and again.
+    admissions: createAdmissionLookup(journal, clock()),
+    asOf: undefined,
+    policyPaths: [],
+  })
+  const strict = policyOf({ allow: ['registry.k8s.io/*'] })
+  const journal = journalOf([recordOf({ images: [imageRecord({ written: 'quay.io/x/y:1' })] })])
+  const generated = generatedLines()
+  for (const name of FILES) {
+    const lines = linesOf(name)
+    assert.deepEqual(findFast(lines, tools(strict)), findSlow(lines, tools(strict)), name)
+  }
+  for (const policy of [strict, EXCEPTED]) {
+    for (const from of [undefined, journal]) {
+      const found = findFast(generated, tools(policy, from))
+      t.ok(found.length > 0)
+      assert.deepEqual(found, findSlow(generated, tools(policy, from)))
+    }
+  }
+})
+
+function clock(): () => number {
+  let now = 0
+  return () => {
+    now += 500
+    return now
+  }
+}
+
+/** A few containers and tools, again and again, on both sides of the moment when an exception ends. */
+function generatedLines(): readonly Buffer[] {
+  const image = fc.constantFrom('docker.io/library/redis:7', 'quay.io/x/y:1', 'registry.k8s.io/pause:3.10', 'sha256:0')
+  const pod = fc
+    .tuple(fc.constantFrom('web-1', 'web-2'), fc.constantFrom('uid-1', 'uid-2'), image, fc.boolean())
+    .map(([name, uid, imageName, isExecProbe]) =>
+      podOf({ name, uid, container: containerOf({ imageName, isExecProbe }) }),
+    )
+  const event = fc
+    .record({
+      pod: fc.option(pod, { nil: undefined }),
+      docker: fc.constantFrom(undefined, 'c'.repeat(31)),
+      binary: fc.constantFrom('/usr/bin/nmap', '/bin/sh', '/usr/bin/true', '/dev/fd/3'),
+      arguments: fc.constantFrom(undefined, '-c "nmap -sS 10.0.0.1"', '-sS 10.0.0.1'),
+      flags: fc.constantFrom(['execve'], ['procFS'], ['execve', 'dataArgs']),
+      time: fc.integer({ min: AFTER_START - 2 * HOUR, max: AFTER_START + HOUR }),
+      clusterName: fc.constantFrom('cluster-1', 'cluster-2'),
+    })
+    .map(changes => Buffer.from(lineOf(eventOf(changes))))
+  return fc.sample(event, { numRuns: 800, seed: 7 })
+}
+
+function findFast(lines: readonly Buffer[], tools: DetectionTools) {
+  const decode = createEventDecoder()
+  const detect = createDetector(tools)
+  const store = new FindingStore(tools.policy)
+  for (const line of lines) {
+    const decoded = decode(line)
+    if (decoded.type !== 'exec') continue
+    for (const observation of detect(decoded.event)) store.observe(decoded.event, observation)
+  }
+  return store.takeUpdates()
+}
+
+function findSlow(lines: readonly Buffer[], tools: DetectionTools) {
+  const store = new FindingStore(tools.policy)
+  for (const line of lines) {
+    const decoded = decodeEvent(line)
+    if (decoded.type === 'exec') observeAnew(decoded.event, tools, store)
+  }
+  return store.takeUpdates()
+}
+
+function observeAnew(event: ExecEvent, tools: DetectionTools, store: FindingStore): void {
+  const context = createDetectionContext(tools, event)
+  for (const detect of [detectTool, detectImage, detectDrift, detectCoverage]) {
+    for (const observation of detect(event, context)) store.observe(event, observation)
+  }
+}

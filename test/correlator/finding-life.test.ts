@@ -1,0 +1,208 @@
+/** The life of a finding: open, suppressed, resolved, reopened, forgotten; and what the stream itself lacks. */
+
+import t from 'tap'
+import type { EventSource, SourceGap, SourcePart } from '../../src/correlator/event-source.js'
+import type { ExecEvent } from '../../src/correlator/exec-event.js'
+import type { Finding } from '../../src/correlator/finding.js'
+import { correlate } from '../../src/correlator/pipeline.js'
+import { createStreamStats } from '../../src/correlator/stream-stats.js'
+import { type CompiledPolicy, compileToolCatalogue } from '../../src/policy/index.js'
+import { AFTER_START, containerOf, eventOf, lineOf, podOf } from '../support/events.js'
+import { policyOf } from '../support/policies.js'
+
+const HOUR = 3_600_000
+const ALLOWED = podOf({ container: containerOf({ imageName: 'registry.corp.example/app:1' }) })
+const NMAP = { name: 'nmap', patterns: ['nmap'], category: 'network-scanner' }
+const SPEC = { allow: ['registry.corp.example/*'], runtime: { tools: { add: [NMAP] } } }
+
+/** An event (its time is then the clock's too), a quiet hour count, a gap, or raw bytes. */
+type Step = { at: number; event?: Partial<ExecEvent>; gap?: SourceGap; text?: string }
+
+interface Told {
+  readonly policy?: CompiledPolicy
+  readonly resolveAfterMs?: number
+  readonly staleMs?: number
+}
+
+/** Runs the steps, each at its hour, and gives what came out: `hour kind/code status count`. */
+async function tell(steps: readonly Step[], told: Told = {}): Promise<{ lines: string[]; findings: Finding[] }> {
+  const policy = told.policy ?? policyOf(SPEC)
+  let now = AFTER_START
+  const source = async function* (): EventSource {
+    yield { type: 'begin', name: 'test' }
+    for (const step of steps) {
+      now = AFTER_START + step.at * HOUR
+      yield partOf(step, now)
+    }
+  }
+  const lines: string[] = []
+  const findings: Finding[] = []
+  const options = {
+    policy,
+    catalogue: compileToolCatalogue({ file: 'test', tools: [] }, policy.runtime),
+    journal: undefined,
+    stats: createStreamStats(),
+    now: () => now,
+    staleMs: told.staleMs ?? 2 * HOUR,
+    emit: { when: 'at-once', updateMs: 0, resolveAfterMs: told.resolveAfterMs ?? 3 * HOUR },
+  } as const
+  for await (const finding of correlate(source(), options)) {
+    findings.push(finding)
+    const { kind, code, status, count } = finding
+    lines.push(`${(now - AFTER_START) / HOUR} ${kind}/${code} ${status} ${count}`)
+  }
+  return { lines, findings }
+}
+
+function partOf({ event, gap, text }: Step, now: number): SourcePart {
+  if (gap !== undefined) return { type: 'gap', gap }
+  if (text !== undefined) return { type: 'bytes', bytes: Buffer.from(text) }
+  if (event === undefined) return { type: 'idle' }
+  return { type: 'bytes', bytes: Buffer.from(`${lineOf(eventOf({ time: now, ...event }))}\n`) }
+}
+
+const bad: Partial<ExecEvent> = {}
+const good: Partial<ExecEvent> = { pod: ALLOWED }
+const scan: Partial<ExecEvent> = { pod: ALLOWED, binary: '/usr/bin/nmap' }
+const image = 'non-allowlisted-image/not-allowed'
+
+t.test('not seen for the window: resolved once, reopened when seen again', async t => {
+  const steps = [
+    { at: 0, event: bad },
+    { at: 1, event: good },
+    { at: 2, event: good },
+    { at: 3, event: good },
+    { at: 4, event: good },
+    { at: 5, event: good },
+    { at: 6, event: bad },
+  ]
+  const { lines, findings } = await tell(steps)
+  t.same(lines, [`0 ${image} open 1`, `4 ${image} resolved 1`, `6 ${image} open 2`])
+  t.match(findings, [{ emission: 1 }, { emission: 2, remarks: [/^judged/, /not been seen/] }, { emission: 3 }])
+  t.equal(findings[2]?.remarks.length, 1, 'the remark goes with the status')
+  t.same(findings[2]?.risk, findings[0]?.risk, 'it bears its risk still')
+})
+
+t.test(
+  'nothing is resolved by time in which nobody watched, by an event from the future, or without a window',
+  async t => {
+    const gap = [
+      { at: 0, event: bad },
+      { at: 9, event: good },
+      { at: 10, event: good },
+    ]
+    t.same((await tell(gap)).lines, [`0 ${image} open 1`], 'the stream was silent for nine hours')
+    const future = [
+      { at: 0, event: bad },
+      { at: 1, event: { ...good, time: AFTER_START + 900 * HOUR } },
+    ]
+    t.same((await tell(future)).lines, [`0 ${image} open 1`])
+    const idle = [{ at: 0, event: bad }, { at: 1 }, { at: 1.5 }]
+    t.same((await tell(idle, { resolveAfterMs: HOUR })).lines, [`0 ${image} open 1`])
+  },
+)
+
+t.test('an exception that ends closes what it covered, and says how much that was', async t => {
+  const expires = new Date(AFTER_START + 2.5 * HOUR).toISOString()
+  const exception = {
+    id: 'EX-9',
+    tools: ['nmap'],
+    namespaces: ['team-a'],
+    expires,
+    reason: 'pen test',
+    owner: 'red-team',
+  }
+  const policy = policyOf({ ...SPEC, exceptions: [exception] })
+  const steps = [
+    { at: 0, event: scan },
+    { at: 1, event: scan },
+    { at: 2, event: scan },
+    { at: 3, event: good },
+    { at: 4, event: scan },
+  ]
+  const { lines, findings } = await tell(steps, { policy })
+  t.same(lines, [
+    '0 offensive-tool/nmap suppressed 1',
+    '1 offensive-tool/nmap suppressed 2',
+    '2 offensive-tool/nmap suppressed 3',
+    '3 offensive-tool/nmap resolved 3',
+    '4 offensive-tool/nmap open 4',
+  ])
+  t.match(findings[3]?.remarks.at(-1), /exception EX-9 has ended; it covered 3 execs/)
+  t.match(findings.at(-1), { suppressedCount: 3, suppression: undefined })
+  t.same([findings[0]?.risk.score, findings.at(-1)?.risk.score], [0, 60])
+})
+
+t.test('an image under an exception is suppressed in sight; when it ends, the image is a finding', async t => {
+  const expires = new Date(AFTER_START + 1.5 * HOUR).toISOString()
+  const exception = {
+    id: 'EX-1',
+    images: ['docker.io/library/redis'],
+    namespaces: ['*'],
+    expires,
+    reason: 'a',
+    owner: 'b',
+  }
+  const policy = policyOf({ ...SPEC, exceptions: [exception] })
+  const { lines, findings } = await tell(
+    [0, 1, 2].map(at => ({ at, event: bad })),
+    { policy },
+  )
+  t.same(lines, [
+    '0 non-allowlisted-image/exception suppressed 1',
+    '1 non-allowlisted-image/exception suppressed 2',
+    `2 ${image} open 1`,
+    '2 non-allowlisted-image/exception resolved 2',
+  ])
+  t.match(findings[0], { suppression: { exception: 'EX-1', expires }, risk: { score: 0 } })
+})
+
+t.test('a process that was found running is no news of a finding that is known', async t => {
+  const steps = [
+    { at: 0, event: bad },
+    { at: 1, event: { ...bad, flags: ['procFS'] } },
+    { at: 2, event: good },
+    { at: 3, event: good },
+    { at: 4, event: good },
+    { at: 5, event: good },
+    { at: 6, event: { ...bad, flags: ['procFS'] } },
+  ]
+  t.same((await tell(steps)).lines, [
+    `0 ${image} open 1`,
+    `1 ${image} open 1`,
+    `5 ${image} resolved 1`,
+    `6 ${image} resolved 1`,
+  ])
+})
+
+t.test('what is resolved for long is forgotten', async t => {
+  const quiet = Array.from({ length: 34 }, (_, hour) => ({ at: hour + 1, event: good }))
+  const { lines } = await tell([{ at: 0, event: bad }, ...quiet, { at: 35, event: bad }], { resolveAfterMs: HOUR })
+  t.same(lines, [`0 ${image} open 1`, `2 ${image} resolved 1`, `35 ${image} open 1`])
+})
+
+t.test('what the stream lacks is a finding of its node', async t => {
+  const gap = { code: 'rotated-away', source: '/var/log/x.log', from: AFTER_START, to: AFTER_START + HOUR } as const
+  const limited = JSON.stringify({ rate_limit_info: { number_of_dropped_process_events: '7' } })
+  const steps = [
+    { at: 0, event: good },
+    { at: 1, text: `${limited}\nnot json\n${limited}\n{}\n` },
+    { at: 1.5, gap },
+    { at: 4 },
+    { at: 5 },
+    { at: 6, event: good },
+    { at: 9 },
+  ]
+  const { lines, findings } = await tell(steps)
+  t.same(lines, [
+    '1 coverage/line-unreadable open 2',
+    '1 coverage/rate-limited open 14',
+    '1.5 coverage/rotated-away open 1',
+    '4 coverage/stale-stream open 1',
+    '9 coverage/stale-stream open 2',
+  ])
+  for (const finding of findings) {
+    t.match(finding, { node_name: 'node-1', owner: { kind: 'Node', name: 'node-1' }, risk: { score: 0 } })
+  }
+  t.match(findings[2]?.remarks, [/between 2026-11-21T23:22:05.000Z and 2026-11-22T00:22:05.000Z/])
+})
