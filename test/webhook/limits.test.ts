@@ -3,8 +3,6 @@ import { readFileSync } from 'node:fs'
 import { request } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import t from 'tap'
 import { createCertificates } from '../../src/adapters/certificates.js'
@@ -12,6 +10,7 @@ import type { DecisionRecord } from '../../src/webhook/decision-record.js'
 import { createWebhookServer, type ServingTls, type WebhookServer } from '../../src/webhook/server.js'
 import { createClientCertificate } from '../support/client-certificate.js'
 import { NOW, policyOf } from '../support/policies.js'
+import { settledHeap } from '../support/settled-heap.js'
 import { createTally } from '../support/tally.js'
 
 const FUZZED_BODIES = 100_000
@@ -102,9 +101,9 @@ t.test('a hundred thousand fuzzed bodies: each gets an answer, none crashes it, 
     if (statusCode === 200 ? !isAnswer(answer) : !isSentence(answer)) t.fail(`${statusCode} ${answer.slice(0, 300)}`)
     records.length = 0
     sent += 1
-    if (sent === FUZZED_BODIES / 10) heapAtTenth = heapAfterCollection()
+    if (sent === FUZZED_BODIES / 10) heapAtTenth = settledHeap()
   }
-  const growth = heapAfterCollection() - heapAtTenth
+  const growth = settledHeap() - heapAtTenth
   t.ok(growth < MAX_GROWTH_BYTES, 'flat memory', { growth })
   t.strictSame([...statuses.keys()].sort(), [200, 400])
   t.strictSame(errors, [], 'no bug was met')
@@ -128,14 +127,6 @@ function isAnswer(text: string): boolean {
 function isSentence(text: string): boolean {
   const { code, message } = JSON.parse(text)
   return /^[A-Z_]+$/.test(code) && message.length > 0 && message.length < 500 && !/\n|\bat \//.test(message)
-}
-
-function heapAfterCollection(): number {
-  setFlagsFromString('--expose-gc')
-  const collect: () => void = runInNewContext('gc')
-  collect()
-  collect()
-  return process.memoryUsage().heapUsed
 }
 
 t.test('an event loop that lags is told at once, and recovers', async t => {
