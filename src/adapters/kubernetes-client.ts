@@ -1,25 +1,22 @@
 /**
- * The Kubernetes API over HTTP: reading JSON and following a watch, with a kubeconfig's or a pod's credentials.
+ * The Kubernetes API over HTTP: reading, writing and following a watch, with a kubeconfig's or a pod's credentials.
  *
  * Of @kubernetes/client-node only the credentials are used (kubeconfig, service account, exec plugins, OIDC, proxies), and it
  * is loaded when it is first needed: it costs some 80 MB. Its own watch cuts lines at U+2028, which JSON may hold, and throws
  * away what it cannot parse; its HTTP client makes a new connection pool for each request.
  */
 
-import { type IncomingMessage, type RequestOptions, request as requestHttp } from 'node:http'
-import { request as requestHttps } from 'node:https'
 import { dirname } from 'node:path'
 import type { KubeConfig } from '@kubernetes/client-node'
 import { KnownError } from '../errors.js'
 import { escapeForeign } from '../policy/index.js'
+import { type ApiRequest, readJson, readLines, request, type WriteMethod } from './kubernetes-http.js'
 import { readTextFile } from './text-file.js'
+
+export { KubernetesStatusError } from './kubernetes-http.js'
 
 const DEFAULT_READ_MS = 30_000
 const DEFAULT_WATCH_MS = 90_000
-/** A page of a list, or one object of a watch; etcd holds objects of 1.5 MB at most. */
-const MAX_JSON_BYTES = 64 * 1024 * 1024
-const MAX_ERROR_BYTES = 4_096
-const NEWLINE = 0x0a
 
 /** Milliseconds; for tests. */
 export interface ClientTimeouts {
@@ -33,24 +30,24 @@ export interface ClientTimeouts {
 export type ClusterAccess = { readonly kubeconfig: string } | { readonly inCluster: true }
 export type Query = Readonly<Record<string, string>>
 
+/** What a write sends beside its path. */
+export interface WriteOptions {
+  readonly query?: Query
+  /** Sent as JSON, of 3 MiB at most: the API server reads no more. */
+  readonly body?: object
+  /** Default `application/json`; a patch has to say which kind of patch it is. */
+  readonly contentType?: string
+}
+
 export interface KubernetesClient {
   /** Its address, for logs. */
   readonly server: string
   /** @throws KubernetesStatusError, or whatever went wrong on the way. */
   read(path: string, query: Query, signal: AbortSignal): Promise<unknown>
+  /** The answer's JSON; undefined when there is none. It is not tried again. @throws like `read`. */
+  send(method: WriteMethod, path: string, options: WriteOptions, signal: AbortSignal): Promise<unknown>
   /** The decoded lines of a watch, until the server ends it. @throws like `read`. */
   watch(path: string, query: Query, signal: AbortSignal, onOpen: () => void): AsyncGenerator<unknown>
-}
-
-/** The API server answered, with something else than 200. */
-export class KubernetesStatusError extends Error {
-  override readonly name = 'KubernetesStatusError'
-  readonly status: number
-
-  constructor(status: number, message: string) {
-    super(message)
-    this.status = status
-  }
 }
 
 /**
@@ -66,16 +63,18 @@ export async function openKubernetesClient(
   const origin = 'kubeconfig' in access ? access.kubeconfig : '--in-cluster'
   const server = serverOf(config, origin)
   for (const file of credentialFiles(config)) await readTextFile(file)
+  const answerTo = (path: string, query: Query, wanted: Omit<ApiRequest, 'url'>) =>
+    request(config, { url: urlOf(server, path, query), ...wanted })
   return {
     server,
-    read: async (path, query, signal) => {
-      const response = await send(config, urlOf(server, path, query), readMs, signal)
-      return JSON.parse((await readBody(response, MAX_JSON_BYTES)).toString('utf8'))
-    },
+    read: async (path, query, signal) =>
+      readJson(await answerTo(path, query, { method: 'GET', idleMs: readMs, signal })),
+    send: async (method, path, { query = {}, body, contentType }, signal) =>
+      readJson(await answerTo(path, query, { method, body, contentType, idleMs: readMs, signal })),
     watch: async function* (path, query, signal, onOpen) {
-      const response = await send(config, urlOf(server, path, { ...query, watch: 'true' }), watchMs, signal)
+      const response = await answerTo(path, { ...query, watch: 'true' }, { method: 'GET', idleMs: watchMs, signal })
       onOpen()
-      for await (const line of splitLines(response)) yield JSON.parse(line.toString('utf8'))
+      for await (const line of readLines(response)) yield JSON.parse(line.toString('utf8'))
     },
   }
 }
@@ -135,92 +134,4 @@ function urlOf(server: string, path: string, query: Query): URL {
   const url = new URL(server.replace(/\/+$/, '') + path)
   for (const [key, value] of Object.entries(query)) url.searchParams.set(key, value)
   return url
-}
-
-async function send(config: KubeConfig, url: URL, idleMs: number, signal: AbortSignal): Promise<IncomingMessage> {
-  const options: RequestOptions = { headers: { accept: 'application/json', 'user-agent': 'sallyport' } }
-  // An exec plugin may hang, and knows of no signal.
-  await orStop(config.applyToHTTPSOptions(options), idleMs, signal)
-  const headers = withoutNewlines(options.headers)
-  const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    const request = url.protocol === 'http:' ? requestHttp : requestHttps
-    let answer: IncomingMessage | undefined
-    const sent = request(url, { ...options, headers, signal, timeout: idleMs }, arrived => {
-      answer = arrived
-      resolve(arrived)
-    })
-    sent.on('timeout', () => (answer ?? sent).destroy(new Error(`the API server was silent for ${idleMs} ms`)))
-    sent.on('error', reject)
-    sent.end()
-  })
-  if (response.statusCode === 200) return response
-  const status = response.statusCode ?? 0
-  throw new KubernetesStatusError(status, `the API server answered ${status}: ${await readProblem(response)}`)
-}
-
-/** Stops waiting; whatever `work` does goes on unseen. */
-async function orStop(work: Promise<void>, timeoutMs: number, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted()
-  let stop = (): void => {}
-  const stopped = new Promise<never>((_, reject) => {
-    stop = () => reject(new Error(`credentials for the API server took longer than ${timeoutMs} ms`))
-  })
-  const timer = setTimeout(stop, timeoutMs)
-  signal.addEventListener('abort', stop, { once: true })
-  try {
-    await Promise.race([work, stopped])
-  } finally {
-    clearTimeout(timer)
-    signal.removeEventListener('abort', stop)
-  }
-}
-
-/** A token file may end in a newline, which no header can hold. */
-function withoutNewlines(headers: RequestOptions['headers']): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers ?? {}).map(([name, value]) => [name, String(value).trim()]))
-}
-
-/** The message of a Status, or the beginning of whatever a proxy said. */
-async function readProblem(response: IncomingMessage): Promise<string> {
-  const text = (await readBody(response, MAX_ERROR_BYTES, 'cut')).toString('utf8')
-  try {
-    const status: unknown = JSON.parse(text)
-    if (typeof status === 'object' && status !== null && 'message' in status) {
-      return escapeForeign(String(status.message), 300)
-    }
-  } catch {
-    // No JSON: shown as it is.
-  }
-  return escapeForeign(text.trim(), 300)
-}
-
-async function readBody(response: IncomingMessage, maxBytes: number, excess: 'cut' | 'refuse' = 'refuse') {
-  const chunks: Buffer[] = []
-  let length = 0
-  for await (const chunk of response) {
-    chunks.push(chunk)
-    length += chunk.length
-    if (length <= maxBytes) continue
-    if (excess === 'cut') break
-    throw new Error(`the API server sent more than ${maxBytes} bytes at once`)
-  }
-  return Buffer.concat(chunks)
-}
-
-/** Complete lines without their newline. What stands after the last newline was cut off, and comes again. */
-async function* splitLines(response: IncomingMessage): AsyncGenerator<Buffer> {
-  let pending: Buffer[] = []
-  let pendingBytes = 0
-  for await (const chunk of response) {
-    let rest: Buffer = chunk
-    for (let end = rest.indexOf(NEWLINE); end !== -1; end = rest.indexOf(NEWLINE)) {
-      yield Buffer.concat([...pending, rest.subarray(0, end)])
-      pending = []
-      pendingBytes = 0
-      rest = rest.subarray(end + 1)
-    }
-    pending.push(rest)
-    pendingBytes += rest.length
-    if (pendingBytes > MAX_JSON_BYTES) throw new Error(`the API server sent more than ${MAX_JSON_BYTES} bytes at once`)
-  }
 }
