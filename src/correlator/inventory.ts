@@ -7,6 +7,7 @@
  * identity and remember what they made of it.
  */
 
+import type { LabelSelector } from '../policy/index.js'
 import type { PodIdentity } from './admission-journal.js'
 
 export type Labels = Readonly<Record<string, string>>
@@ -99,16 +100,6 @@ export interface KnownNamespace {
   readonly seenAt: number
 }
 
-/** As `LabelSelector` of the API; all of it must hold, and an empty one selects everything. */
-export interface KnownSelector {
-  readonly matchLabels: Labels
-  readonly matchExpressions: readonly {
-    readonly key: string
-    readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist'
-    readonly values: readonly string[]
-  }[]
-}
-
 /** One of `webhooks[].rules`; `*` means any. */
 export interface KnownWebhookRule {
   readonly apiGroups: readonly string[]
@@ -139,8 +130,8 @@ export interface KnownWebhook {
   readonly matchPolicy: 'Exact' | 'Equivalent'
   readonly rules: readonly KnownWebhookRule[]
   /** Undefined selects everything. `unreadable`: it is there, and is no selector that we know. */
-  readonly namespaceSelector: KnownSelector | 'unreadable' | undefined
-  readonly objectSelector: KnownSelector | 'unreadable' | undefined
+  readonly namespaceSelector: LabelSelector | 'unreadable' | undefined
+  readonly objectSelector: LabelSelector | 'unreadable' | undefined
   /** How many CEL expressions limit it further; none of them is evaluated here. */
   readonly matchConditions: number
   readonly timeoutSeconds: number | undefined

@@ -13,6 +13,7 @@ export {
   type ParsedImageReference,
   parseImageReference,
 } from './image-reference.js'
+export { type LabelExpression, type LabelSelector, matchesSelector } from './label-selector.js'
 export type { NamespaceScope } from './namespace-rules.js'
 export { type ParsedPattern, type Pattern, parsePattern } from './pattern.js'
 export { API_VERSION, KIND, policyJsonSchema } from './policy-document.js'

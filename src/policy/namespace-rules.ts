@@ -2,6 +2,7 @@
 
 import type { EntryIndex } from './entry-index.js'
 import type { GlobMatcher } from './glob.js'
+import { matchesSelector } from './label-selector.js'
 import type { TagRule } from './pattern.js'
 import type { SelectorDocument } from './policy-document.js'
 import type { PolicyEntry } from './policy-entry.js'
@@ -135,28 +136,4 @@ function requiresDigest(defaults: RuleSet, certain: readonly RuleSet[], possible
 
 function hasEntries(index: EntryIndex<PolicyEntry>): boolean {
   return index.entries.length > 0
-}
-
-/** As the API server evaluates a label selector: all of it must hold; an empty one selects everything. */
-export function matchesSelector(selector: SelectorDocument, labels: Readonly<Record<string, string>>): boolean {
-  const wanted = Object.entries(selector.matchLabels ?? {})
-  if (!wanted.every(([key, value]) => Object.hasOwn(labels, key) && labels[key] === value)) return false
-  return (selector.matchExpressions ?? []).every(({ key, operator, values = [] }) =>
-    matchesOperator(operator, Object.hasOwn(labels, key) ? labels[key] : undefined, values),
-  )
-}
-
-type Operator = NonNullable<SelectorDocument['matchExpressions']>[number]['operator']
-
-function matchesOperator(operator: Operator, value: string | undefined, values: readonly string[]): boolean {
-  switch (operator) {
-    case 'In':
-      return value !== undefined && values.includes(value)
-    case 'NotIn':
-      return value === undefined || !values.includes(value)
-    case 'Exists':
-      return value !== undefined
-    case 'DoesNotExist':
-      return value === undefined
-  }
 }
