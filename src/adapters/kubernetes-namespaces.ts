@@ -7,18 +7,11 @@
  */
 
 import type { Logger } from '../logger.js'
-import { escapeForeign } from '../policy/index.js'
 import type { NamespaceLabels } from '../webhook/ports.js'
-import {
-  type ClientTimeouts,
-  type ClusterAccess,
-  KubernetesStatusError,
-  openKubernetesClient,
-} from './kubernetes-client.js'
-import { type Backoff, reflect } from './kubernetes-reflector.js'
+import { type ClientTimeouts, type ClusterAccess, openKubernetesClient } from './kubernetes-client.js'
+import { type Backoff, describeWatchProblem, reflect } from './kubernetes-reflector.js'
 
 const PATH = '/api/v1/namespaces'
-const FORBIDDEN = 403
 const OUTAGE = 'Namespaces cannot be watched: the labels last seen stay in use'
 const NO_START = 'Namespaces cannot be watched yet: none is known, the strictest mode that could apply holds'
 
@@ -171,17 +164,11 @@ function createConnectionLog(log: NamespaceWatchOptions['log'], server: string) 
       isFirst = false
     },
     disconnected: (error: unknown, isSynced: boolean): void => {
-      const next = describe(error)
+      const next = describeWatchProblem(error, 'namespaces')
       if (next !== problem) log.warn({ server, problem: next }, isSynced ? OUTAGE : NO_START)
       problem = next
     },
   }
-}
-
-function describe(error: unknown): string {
-  const message = error instanceof Error ? escapeForeign(error.message, 300) : String(error)
-  const isForbidden = error instanceof KubernetesStatusError && error.status === FORBIDDEN
-  return isForbidden ? `${message} (a ClusterRole with list and watch on namespaces is needed)` : message
 }
 
 function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {

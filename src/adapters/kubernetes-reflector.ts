@@ -6,7 +6,8 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type KubernetesClient, KubernetesStatusError } from './kubernetes-client.js'
+import { escapeForeign } from '../policy/index.js'
+import { type KubernetesClient, KubernetesStatusError, type Query } from './kubernetes-client.js'
 
 const PAGE_SIZE = '500'
 /** The server ends a watch after a time between this and twice this: all replicas at different moments. */
@@ -16,6 +17,7 @@ const GOOD_WATCH_MS = 5_000
 const DEFAULT_BACKOFF: Backoff = { minMs: 1_000, maxMs: 30_000 }
 /** HTTP 410: the version asked for, or a page's continuation, is no longer kept. */
 const GONE = 410
+const FORBIDDEN = 403
 
 /** Each failure in a row doubles the pause; from half of it to all of it is waited, at random. */
 export interface Backoff {
@@ -27,6 +29,8 @@ export interface ReflectorOptions<T> {
   readonly client: KubernetesClient
   /** `/api/v1/namespaces` */
   readonly path: string
+  /** Of lists and watches, beside what they need themselves: `fieldSelector`. */
+  readonly query?: Query
   /** What to keep of an object; undefined drops it. Whole objects are never held together. */
   readonly decode: (object: unknown) => T | undefined
   /** Everything that exists now; what was known before and is missing here is gone. */
@@ -65,6 +69,13 @@ export async function reflect<T>(options: ReflectorOptions<T>): Promise<void> {
   }
 }
 
+/** What to tell people of an error, safe to print. @param resource what `list` and `watch` are needed on. */
+export function describeWatchProblem(error: unknown, resource: string): string {
+  const message = error instanceof Error ? escapeForeign(error.message, 300) : String(error)
+  const isForbidden = error instanceof KubernetesStatusError && error.status === FORBIDDEN
+  return isForbidden ? `${message} (a ClusterRole with list and watch on ${resource} is needed)` : message
+}
+
 /** One list, if it is needed, and one watch. @returns whether the server ended it in order. */
 async function follow<T>(options: ReflectorOptions<T>, position: Position, random: () => number): Promise<boolean> {
   const isStale = position.resourceVersion !== undefined
@@ -82,11 +93,11 @@ async function follow<T>(options: ReflectorOptions<T>, position: Position, rando
 }
 
 /** Page by page. @returns the version that the watch begins at. */
-async function list<T>({ client, path, decode, onList, signal }: ReflectorOptions<T>): Promise<string> {
+async function list<T>({ client, path, query: filter, decode, onList, signal }: ReflectorOptions<T>): Promise<string> {
   const values: T[] = []
   let continuation = ''
   while (true) {
-    const query = continuation === '' ? { limit: PAGE_SIZE } : { limit: PAGE_SIZE, continue: continuation }
+    const query = { ...filter, limit: PAGE_SIZE, ...(continuation === '' ? {} : { continue: continuation }) }
     const page = await client.read(path, query, signal)
     const { items, metadata } = fieldsOf(page)
     if (!Array.isArray(items)) throw new Error(`the API server sent no list for ${path}`)
@@ -108,6 +119,7 @@ async function list<T>({ client, path, decode, onList, signal }: ReflectorOption
 async function watch<T>(options: ReflectorOptions<T>, position: Position, random: () => number): Promise<boolean> {
   const { client, path, signal, onConnected } = options
   const query = {
+    ...options.query,
     allowWatchBookmarks: 'true',
     resourceVersion: position.resourceVersion ?? '',
     timeoutSeconds: String(Math.round(WATCH_SECONDS * (1 + random()))),

@@ -1,5 +1,5 @@
 /**
- * The part of the Kubernetes API that a watch of namespaces needs, on loopback, with the misbehaviour of real ones: pages,
+ * The part of the Kubernetes API that watches of namespaces, pods and webhook configurations need, on loopback, with the misbehaviour of real ones: pages,
  * bookmarks, expired versions, connections that end in every way, refusals and outages.
  */
 
@@ -8,7 +8,11 @@ import { createServer as createHttpServer, type IncomingMessage, type ServerResp
 import { createServer as createHttpsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 
-const PATH = '/api/v1/namespaces'
+const PATHS = {
+  namespaces: '/api/v1/namespaces',
+  pods: '/api/v1/pods',
+  configurations: '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations',
+} as const
 const REFUSALS: Readonly<Partial<Record<Behaviour, readonly [status: number, message: string]>>> = {
   forbidden: [403, 'namespaces is forbidden: User "x" cannot list resource "namespaces"'],
   unavailable: [503, 'apiserver not ready'],
@@ -18,20 +22,25 @@ const REFUSALS: Readonly<Partial<Record<Behaviour, readonly [status: number, mes
 type Behaviour = 'normal' | 'forbidden' | 'unavailable' | 'gone' | 'end-watches-at-once' | 'break-off-at-once'
 type Labels = Readonly<Record<string, string>>
 
-interface NamespaceObject {
-  readonly apiVersion: 'v1'
-  readonly kind: 'Namespace'
-  readonly metadata: {
-    readonly name: string
-    readonly resourceVersion: string
-    readonly labels?: Labels
-    readonly annotations?: Labels
-  }
+export type FakeKind = keyof typeof PATHS
+
+/** As much of an object as the server looks at; whatever else it holds is sent as it is. */
+export interface FakeObject {
+  readonly metadata: { readonly name: string; readonly namespace?: string; readonly [key: string]: unknown }
+  readonly spec?: { readonly nodeName?: string; readonly [key: string]: unknown }
+  readonly [key: string]: unknown
 }
 
 interface WatchEvent {
   readonly version: number
+  readonly kind: FakeKind
+  readonly object: FakeObject
   readonly line: string
+}
+
+interface OpenWatch {
+  readonly kind: FakeKind
+  readonly isSelected: (object: FakeObject) => boolean
 }
 
 export interface FakeApiServerOptions {
@@ -40,16 +49,22 @@ export interface FakeApiServerOptions {
 }
 
 export class FakeApiServer {
-  /** `watch 12`, `list`, `list page-500`: one entry a request. */
+  /** `watch 12`, `list`, `list page-500`, of other kinds than namespaces `pods list`: one entry a request. */
   readonly requests: string[] = []
   readonly authorizations = new Set<string | undefined>()
   /** How the next requests are answered, until it is set anew. */
   behaviour: Behaviour = 'normal'
+  /** Kinds that may not be listed, as where a ClusterRole lacks them. */
+  readonly forbidden = new Set<FakeKind>()
   readonly #server: ReturnType<typeof createHttpServer>
   readonly #scheme: 'http' | 'https'
   readonly #sockets = new Set<Socket>()
-  readonly #watches = new Set<ServerResponse>()
-  readonly #namespaces = new Map<string, NamespaceObject>()
+  readonly #watches = new Map<ServerResponse, OpenWatch>()
+  readonly #objects: Readonly<Record<FakeKind, Map<string, FakeObject>>> = {
+    namespaces: new Map(),
+    pods: new Map(),
+    configurations: new Map(),
+  }
   #history: WatchEvent[] = []
   #version = 1
   /** Versions below this are no longer kept. */
@@ -95,17 +110,27 @@ export class FakeApiServer {
   }
 
   apply(name: string, labels?: Labels, annotations?: Labels): void {
-    const type = this.#namespaces.has(name) ? 'MODIFIED' : 'ADDED'
-    const object = namespaceOf(name, this.#next(), labels, annotations)
-    this.#namespaces.set(name, object)
-    this.#publish(type, object)
+    const metadata = { name, ...(labels && { labels }), ...(annotations && { annotations }) }
+    this.put('namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata })
   }
 
   remove(name: string): void {
-    const former = this.#namespaces.get(name)
+    this.delete('namespaces', name)
+  }
+
+  /** Creates or replaces; the version is the server's. */
+  put(kind: FakeKind, object: FakeObject): void {
+    const key = keyOf(object)
+    const type = this.#objects[kind].has(key) ? 'MODIFIED' : 'ADDED'
+    this.#objects[kind].set(key, this.#publish(kind, type, object))
+  }
+
+  /** @param key a name, or `namespace/name`. */
+  delete(kind: FakeKind, key: string): void {
+    const former = this.#objects[kind].get(key)
     if (former === undefined) return
-    this.#namespaces.delete(name)
-    this.#publish('DELETED', namespaceOf(name, this.#next(), former.metadata.labels))
+    this.#objects[kind].delete(key)
+    this.#publish(kind, 'DELETED', former)
   }
 
   sendBookmark(): void {
@@ -115,12 +140,12 @@ export class FakeApiServer {
 
   /** Whatever the test likes, to every watch. */
   sendLine(line: string): void {
-    for (const watch of this.#watches) watch.write(`${line}\n`)
+    for (const watch of this.#watches.keys()) watch.write(`${line}\n`)
   }
 
   /** Changes that no watch hears of, as while a client is cut off. */
   endWatches(how: 'in-order' | 'break-off'): void {
-    for (const watch of this.#watches) {
+    for (const watch of this.#watches.keys()) {
       if (how === 'in-order') watch.end()
       else watch.destroy()
     }
@@ -133,15 +158,15 @@ export class FakeApiServer {
     this.#oldest = this.#version
   }
 
-  #next(): string {
+  #publish(kind: FakeKind, type: string, written: FakeObject): FakeObject {
     this.#version += 1
-    return String(this.#version)
-  }
-
-  #publish(type: string, object: NamespaceObject): void {
-    const line = JSON.stringify({ type, object })
-    this.#history.push({ version: this.#version, line })
-    this.sendLine(line)
+    const object = { ...written, metadata: { ...written.metadata, resourceVersion: String(this.#version) } }
+    const line = `${JSON.stringify({ type, object })}\n`
+    this.#history.push({ version: this.#version, kind, object, line })
+    for (const [response, watch] of this.#watches) {
+      if (watch.kind === kind && watch.isSelected(object)) response.write(line)
+    }
+    return object
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
@@ -149,27 +174,35 @@ export class FakeApiServer {
     this.authorizations.add(request.headers.authorization)
     const isWatch = searchParams.get('watch') === 'true'
     const position = searchParams.get(isWatch ? 'resourceVersion' : 'continue') ?? ''
-    this.requests.push(`${isWatch ? 'watch' : 'list'} ${position}`.trim())
-    const refusal = pathname === PATH ? REFUSALS[this.behaviour] : ([404, 'no such path'] as const)
-    if (refusal !== undefined) refuse(response, ...refusal)
-    else if (isWatch) this.#watch(response, Number(position))
-    else this.#list(response, Number(searchParams.get('limit')), position)
+    const kind = kindAt(pathname)
+    const words = [kind === 'namespaces' ? '' : kind, isWatch ? 'watch' : 'list', position]
+    this.requests.push(words.filter(word => word !== '').join(' '))
+    const refusal = this.#refusalOf(kind)
+    if (kind === undefined || refusal !== undefined) refuse(response, ...(refusal ?? ([404, 'no such path'] as const)))
+    else if (isWatch) this.#watch(response, { kind, isSelected: selectorOf(searchParams) }, Number(position))
+    else
+      this.#list(response, { kind, isSelected: selectorOf(searchParams) }, Number(searchParams.get('limit')), position)
   }
 
-  #list(response: ServerResponse, limit: number, position: string): void {
+  #refusalOf(kind: FakeKind | undefined): readonly [status: number, message: string] | undefined {
+    const isForbidden = kind !== undefined && this.forbidden.has(kind)
+    return isForbidden ? [403, `${kind} is forbidden`] : REFUSALS[this.behaviour]
+  }
+
+  #list(response: ServerResponse, { kind, isSelected }: OpenWatch, limit: number, position: string): void {
     const from = position === '' ? 0 : Number(position.replace('page-', ''))
-    const all = [...this.#namespaces.values()]
+    const all = [...this.#objects[kind].values()].filter(isSelected)
     const items = all.slice(from, from + limit)
     const next = from + limit < all.length ? { continue: `page-${from + limit}` } : {}
     sendJson(response, 200, {
-      kind: 'NamespaceList',
+      kind: 'List',
       apiVersion: 'v1',
       metadata: { resourceVersion: String(this.#version), ...next },
       items,
     })
   }
 
-  #watch(response: ServerResponse, from: number): void {
+  #watch(response: ServerResponse, watch: OpenWatch, from: number): void {
     response.writeHead(200, { 'content-type': 'application/json' })
     response.flushHeaders()
     if (this.behaviour === 'break-off-at-once') response.destroy()
@@ -177,16 +210,36 @@ export class FakeApiServer {
     else if (from < this.#oldest) {
       response.write(`${JSON.stringify({ type: 'ERROR', object: statusOf(410, 'too old resource version') })}\n`)
     } else {
-      for (const { version, line } of this.#history) if (version > from) response.write(`${line}\n`)
-      this.#watches.add(response)
+      for (const { version, kind, object, line } of this.#history) {
+        if (version > from && kind === watch.kind && watch.isSelected(object)) response.write(line)
+      }
+      this.#watches.set(response, watch)
       response.on('close', () => this.#watches.delete(response))
     }
   }
 }
 
-function namespaceOf(name: string, resourceVersion: string, labels?: Labels, annotations?: Labels): NamespaceObject {
-  const metadata = { name, resourceVersion, ...(labels && { labels }), ...(annotations && { annotations }) }
-  return { apiVersion: 'v1', kind: 'Namespace', metadata }
+function kindAt(path: string): FakeKind | undefined {
+  switch (path) {
+    case PATHS.namespaces:
+      return 'namespaces'
+    case PATHS.pods:
+      return 'pods'
+    case PATHS.configurations:
+      return 'configurations'
+    default:
+      return undefined
+  }
+}
+
+function keyOf({ metadata }: FakeObject): string {
+  return metadata.namespace === undefined ? metadata.name : `${metadata.namespace}/${metadata.name}`
+}
+
+/** The one field selector that is asked for here. */
+function selectorOf(query: URLSearchParams): OpenWatch['isSelected'] {
+  const wanted = /^spec\.nodeName=(.+)$/.exec(query.get('fieldSelector') ?? '')?.[1]
+  return object => wanted === undefined || object.spec?.nodeName === wanted
 }
 
 function refuse(response: ServerResponse, code: number, message: string): void {
