@@ -60,6 +60,7 @@ export function openJournalReader(directory: string): JournalReader {
     findAdmissions: pod => guarded(() => find(pod), []),
     coverage: () => guarded(() => spansOf(database).at(-1), undefined),
     coverageSpans: () => guarded(() => spansOf(database), []),
+    lossySpans: () => guarded(() => lossySpansOf(database), []),
     records: filter => listRecords(database, filter),
     close: () => {
       database.close()
@@ -161,7 +162,10 @@ function toAdmission(record: DecisionRecord): RecordedAdmission {
       reason: image.reason,
       entry: image.entry ?? undefined,
       exception: image.exception ?? undefined,
+      isChanged: image.changed,
     })),
+    imagesOmitted: record.imagesOmitted,
+    waived: record.waived === 'mirror-pod' ? record.waived : undefined,
   }
 }
 
@@ -181,6 +185,11 @@ function spansOf(database: JournalDatabase): readonly Span[] {
     else spans.push({ from, to })
   }
   return spans
+}
+
+function lossySpansOf(database: JournalDatabase): readonly Span[] {
+  const runs = database.prepare('SELECT started, last_seen FROM runs WHERE dropped > 0 ORDER BY started').all()
+  return (runs as StoredRun[]).map(({ started, last_seen }) => ({ from: started, to: last_seen }))
 }
 
 function* listRecords(

@@ -15,6 +15,8 @@ export interface RecordedImage {
   readonly entry: string | undefined
   /** The exception's id when the outcome is `excepted`. */
   readonly exception: string | undefined
+  /** False when an update left it as it was: the record then says nothing of how it came in. */
+  readonly isChanged: boolean
 }
 
 /** What the correlator needs of a decision record. */
@@ -38,6 +40,10 @@ export interface RecordedAdmission {
   readonly policy: string
   readonly revision: string
   readonly images: readonly RecordedImage[]
+  /** How many of the object's images the record has no room for. */
+  readonly imagesOmitted: number
+  /** Set when a refusal would have stopped nothing. */
+  readonly waived: 'mirror-pod' | undefined
 }
 
 export interface PodIdentity {
@@ -56,6 +62,8 @@ export interface AdmissionJournal {
   coverageSpans(): readonly CoverageSpan[]
   /** The last of those stretches. */
   coverage(): CoverageSpan | undefined
+  /** The stretches over which a webhook ran and lost some of its records. Absent: it cannot be told. */
+  lossySpans?(): readonly CoverageSpan[]
 }
 
 /** A stretch of time, in milliseconds since the epoch. */

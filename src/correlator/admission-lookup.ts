@@ -1,7 +1,7 @@
 /** The journal as the detections ask it: absent, empty or recording; answers are remembered for a few seconds. */
 
 import type { AdmissionJournal, PodIdentity, RecordedAdmission } from './admission-journal.js'
-import type { AdmissionEvidence } from './explain-admission.js'
+import type { JournalEvidence } from './drift-evidence.js'
 
 /** A pod's processes come in bursts; its records hardly ever change after its start. */
 const REMEMBERED_MS = 5_000
@@ -10,18 +10,18 @@ const MAX_REMEMBERED = 10_000
 /** The same question gets the very same objects, as long as the answer is remembered: callers compare them by identity. */
 export interface AdmissionLookup {
   recordsOf(pod: PodIdentity): readonly RecordedAdmission[]
-  state(): AdmissionEvidence['journal']
+  state(): JournalEvidence
 }
 
 const NO_RECORDS: readonly RecordedAdmission[] = []
-const NO_JOURNAL: AdmissionEvidence['journal'] = { status: 'absent' }
+const NO_JOURNAL: JournalEvidence = { status: 'absent' }
 const ABSENT: AdmissionLookup = { recordsOf: () => NO_RECORDS, state: () => NO_JOURNAL }
 
 /** @param now the clock of this machine, in milliseconds since the epoch. */
 export function createAdmissionLookup(journal: AdmissionJournal | undefined, now: () => number): AdmissionLookup {
   if (journal === undefined) return ABSENT
   const records = new Map<string, Remembered<readonly RecordedAdmission[]>>()
-  let state: Remembered<AdmissionEvidence['journal']> | undefined
+  let state: Remembered<JournalEvidence> | undefined
   return {
     recordsOf(pod) {
       const key = pod.uid ?? `${pod.namespace}/${pod.name}`
@@ -49,7 +49,8 @@ function isFresh({ at }: Remembered<unknown>, now: number): boolean {
   return now >= at && now - at < REMEMBERED_MS
 }
 
-function stateOf(journal: AdmissionJournal): AdmissionEvidence['journal'] {
+function stateOf(journal: AdmissionJournal): JournalEvidence {
   const spans = journal.coverageSpans()
-  return spans.length === 0 ? { status: 'empty' } : { status: 'recording', spans }
+  if (spans.length === 0) return { status: 'empty' }
+  return { status: 'recording', spans, lossySpans: journal.lossySpans?.() ?? [] }
 }

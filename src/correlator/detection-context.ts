@@ -2,16 +2,22 @@
 
 import { type CompiledPolicy, findException, isLive, type ToolCatalogue } from '../policy/index.js'
 import type { AdmissionLookup } from './admission-lookup.js'
-import type { ExecEvent } from './exec-event.js'
-import { type AdmissionEvidence, type AdmissionExplanation, explainAdmission } from './explain-admission.js'
-import { findGoverningAdmission, type GoverningAdmission } from './governing-admission.js'
+import { type ClusterLookup, NO_CLUSTER_LOOKUP } from './cluster-lookup.js'
+import type { DriftEvidence } from './drift-evidence.js'
+import type { EventContainer, EventPod, ExecEvent } from './exec-event.js'
+import { explainAdmission } from './explain-admission.js'
+import type { AdmissionExplanation } from './explanation.js'
+import { findGoverningAdmission, type GoverningAdmission, recordsOfPod } from './governing-admission.js'
 import { type ImageUse, judgeImageUse } from './image-use.js'
+import { formerAdmissionOf, isEphemeral } from './introduction.js'
 
 /** What stays the same for a whole run. */
 export interface DetectionTools {
   readonly policy: CompiledPolicy
   readonly catalogue: ToolCatalogue
   readonly admissions: AdmissionLookup
+  /** Inventory and audit log. Undefined: neither was given. */
+  readonly cluster?: ClusterLookup | undefined
   /**
    * Judge everything as of this time (milliseconds since the epoch) instead of each event's own: exceptions live and
    * end by it.
@@ -27,7 +33,9 @@ export interface DetectionContext {
   readonly now: number
   /** The image that the event's container runs; undefined without a pod or without an image. */
   readonly use: ImageUse | undefined
-  /** How that image got in, when it is unwanted. */
+  /** What is known of how that image got in. */
+  readonly evidence: DriftEvidence | undefined
+  /** How it got in, when it is unwanted, or what is odd about its content. */
   readonly admission: AdmissionExplanation | undefined
 }
 
@@ -36,31 +44,79 @@ export function createDetectionContext(tools: DetectionTools, event: ExecEvent):
   const now = tools.asOf ?? event.time
   const { pod } = event
   const container = pod?.container
-  if (pod === undefined || container === undefined) return { tools, now, use: undefined, admission: undefined }
-  const governing = findGoverningAdmission(tools.admissions.recordsOf(pod), pod, container)
-  const use = judgeImageUse(tools.policy, pod, container, governing, now)
-  if (use === undefined || use.verdict.outcome === 'allowed') return { tools, now, use, admission: undefined }
-  const startedAt = Date.parse(container.startTime ?? '')
-  const admission = explainAdmission({
-    verdict: use.verdict,
-    policy: tools.policy,
-    namespace: pod.namespace,
-    governing,
-    exception: exceptionOf(tools.policy, governing, pod.namespace, now),
-    journal: tools.admissions.state(),
-    startedAt: Number.isNaN(startedAt) ? undefined : startedAt,
-  })
-  return { tools, now, use, admission }
+  const nothing = { tools, now, use: undefined, evidence: undefined, admission: undefined }
+  if (pod === undefined || container === undefined) return nothing
+  const { use, evidence } = gatherEvidence(tools, pod, container, event.nodeName, now)
+  return { tools, now, use, evidence, admission: evidence && explainAdmission(evidence) }
 }
+
+/** An image in use, and all that may explain it. Both are undefined when there is no image to judge. */
+export interface GatheredEvidence {
+  readonly use: ImageUse | undefined
+  readonly evidence: DriftEvidence | undefined
+}
+
+/** @param now the time to judge at, in milliseconds since the epoch. */
+export function gatherEvidence(
+  tools: DetectionTools,
+  pod: EventPod,
+  container: EventContainer,
+  nodeName: string | undefined,
+  now: number,
+): GatheredEvidence {
+  const { policy, admissions, cluster = NO_CLUSTER_LOOKUP } = tools
+  const found = cluster.find(pod, container)
+  // The event of an older agent has no uid; the inventory joins by name and container.
+  const uid = pod.uid ?? found.pod?.uid
+  const identity = { uid, namespace: pod.namespace, name: pod.name }
+  const records = recordsOfPod(admissions.recordsOf(pod), identity)
+  const spec = found.container?.image
+  const specImage = spec === '' ? undefined : spec
+  const governing = findGoverningAdmission(records, identity, { ...container, specImage })
+  const known = { specImage, namespaceLabels: found.namespace?.labels }
+  const use = judgeImageUse(policy, { pod, container, governing, known }, now)
+  if (use === undefined) return { use, evidence: undefined }
+  const { imageName, imageId, id: containerId } = container
+  const evidence: DriftEvidence = {
+    image: use.image,
+    verdict: use.verdict,
+    policy,
+    subject: {
+      namespace: pod.namespace,
+      pod: pod.name,
+      uid,
+      container: container.name,
+      workloadKind: pod.workloadKind,
+      nodeName,
+    },
+    running: { imageName, imageId, containerId, startedAt: timeOf(container.startTime) },
+    program: undefined,
+    journal: admissions.state(),
+    records,
+    governing,
+    exception: exceptionOf(policy, governing, pod.namespace, now),
+    cluster: { ...found, state: NOT_ASKED, gates: undefined, peers: [] },
+    requests: cluster.requestsOf(identity, found.pod?.createdAt),
+  }
+  const by = isEphemeral(evidence) ? 'ephemeral' : formerAdmissionOf(evidence) === undefined ? 'create' : 'update'
+  return { use, evidence: { ...evidence, cluster: cluster.describe(found, identity, by) } }
+}
+
+const NOT_ASKED = { status: 'absent' } as const
 
 function exceptionOf(
   policy: CompiledPolicy,
   governing: GoverningAdmission | undefined,
   namespace: string,
   now: number,
-): AdmissionEvidence['exception'] {
+): DriftEvidence['exception'] {
   const id = governing?.image.exception
   const exception = id === undefined ? undefined : findException(policy, id)
   if (exception === undefined) return undefined
   return { isLive: isLive(exception, namespace, now), expires: exception.expires, owner: exception.owner }
+}
+
+function timeOf(text: string | undefined): number | undefined {
+  const time = Date.parse(text ?? '')
+  return Number.isNaN(time) ? undefined : time
 }

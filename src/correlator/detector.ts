@@ -8,8 +8,8 @@ import type { RecordedAdmission } from './admission-journal.js'
 import { detectCoverage } from './coverage-detection.js'
 import { createDetectionContext, type DetectionContext, type DetectionTools } from './detection-context.js'
 import { detectDrift } from './drift-detection.js'
+import type { JournalEvidence } from './drift-evidence.js'
 import type { EventPod, ExecEvent } from './exec-event.js'
-import type { AdmissionEvidence } from './explain-admission.js'
 import { detectImage } from './image-detection.js'
 import type { Observation } from './observation.js'
 import { detectTool } from './tool-detection.js'
@@ -17,8 +17,10 @@ import { detectTool } from './tool-detection.js'
 /** What was said of a container, and all that it was said from beside the policy and the pod itself. */
 interface ContainerAnswer {
   readonly records: readonly RecordedAdmission[]
-  readonly journal: AdmissionEvidence['journal']
+  readonly journal: JournalEvidence
   readonly period: number
+  /** Of what is known of the cluster. */
+  readonly epoch: number
   readonly context: DetectionContext
   readonly observations: readonly Observation[]
 }
@@ -30,15 +32,18 @@ export function createDetector(tools: DetectionTools): Detector {
   // By identity: the decoder gives events of one container the same object, until it forgets it.
   const answers = new WeakMap<EventPod, ContainerAnswer>()
   const periodOf = createPeriods(tools.policy)
+  const isClusterKnown = tools.cluster?.isKnown === true
   const answerFor = (event: ExecEvent, pod: EventPod): ContainerAnswer => {
     const records = tools.admissions.recordsOf(pod)
     const journal = tools.admissions.state()
     const period = periodOf(tools.asOf ?? event.time)
+    const epoch = isClusterKnown ? (tools.cluster?.epoch() ?? 0) : 0
     const known = answers.get(pod)
-    if (known?.records === records && known.journal === journal && known.period === period) return known
+    if (known?.records === records && known.journal === journal && known.period === period && known.epoch === epoch)
+      return known
     const context = createDetectionContext(tools, event)
     const observations = [...detectImage(event, context), ...detectDrift(event, context)]
-    const answer = { records, journal, period, context, observations }
+    const answer = { records, journal, period, epoch, context, observations }
     answers.set(pod, answer)
     return answer
   }
@@ -46,8 +51,8 @@ export function createDetector(tools: DetectionTools): Detector {
     const { pod } = event
     if (pod === undefined) return judge(event, createDetectionContext(tools, event), [])
     const { context, observations } = answerFor(event, pod)
-    const { use, admission } = context
-    return judge(event, { tools, now: tools.asOf ?? event.time, use, admission }, observations)
+    const { use, evidence, admission } = context
+    return judge(event, { tools, now: tools.asOf ?? event.time, use, evidence, admission }, observations)
   }
 }
 

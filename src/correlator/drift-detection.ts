@@ -2,8 +2,8 @@
 
 import { escapeForeign } from '../policy/index.js'
 import type { DetectionContext } from './detection-context.js'
+import type { DriftCode } from './drift-code.js'
 import type { ExecEvent } from './exec-event.js'
-import type { DriftCode } from './explain-admission.js'
 import { describePodCommand, explainImageCommand } from './next-command.js'
 import type { Observation, Severity } from './observation.js'
 
@@ -17,7 +17,7 @@ export function detectDrift(event: ExecEvent, context: DetectionContext): readon
   if (admission.certainty === 'unknown') return []
   const { namespace, name } = event.pod
   const [severity, risk] = weigh(admission.code)
-  const isUnexplained = admission.code === 'unexplained'
+  const isPast = isPastTheGate(admission.code)
   return [
     {
       kind: 'image-drift',
@@ -25,7 +25,7 @@ export function detectDrift(event: ExecEvent, context: DetectionContext): readon
       severity,
       risk,
       certainty: admission.certainty,
-      attack: [isUnexplained ? DEPLOY_CONTAINER : MALICIOUS_IMAGE],
+      attack: [isPast ? DEPLOY_CONTAINER : MALICIOUS_IMAGE],
       title: `image ${escapeForeign(use.image, 200)} in ${escapeForeign(`${namespace}/${name}`, 300)}: ${admission.summary}`,
       image: use.image,
       verdict: use.verdict,
@@ -34,7 +34,7 @@ export function detectDrift(event: ExecEvent, context: DetectionContext): readon
       suppression: undefined,
       remarks: use.remarks,
       remedy: admission.remedy,
-      nextCommand: isUnexplained
+      nextCommand: isPast
         ? describePodCommand(namespace, name)
         : explainImageCommand(context.tools.policyPaths, namespace, use.image),
     },
@@ -45,12 +45,28 @@ function weigh(code: DriftCode): readonly [Severity, number] {
   switch (code) {
     case 'unexplained':
       return ['high', 80]
+    case 'bypass.fail-open':
+    case 'bypass.subresource':
+    case 'mutated.after-admission':
+      return ['high', 60]
+    case 'bypass.static-pod':
+    case 'bypass.namespace-excluded':
     case 'admitted.warn-mode':
     case 'admitted.exception-expired':
+    case 'image.local-or-unknown':
+    case 'binary.not-from-image':
       return ['medium', 30]
+    case 'bypass.webhook-absent':
     case 'admitted.policy-tightened':
+    case 'digest.tag-moved':
+    case 'digest.mixed-rollout':
       return ['low', 20]
     case 'admitted.exception-active':
       return ['info', 5]
   }
+}
+
+/** Nobody at the gate decided it: who made the pod is the question. */
+function isPastTheGate(code: DriftCode): boolean {
+  return code === 'unexplained' || code.startsWith('bypass.') || code.startsWith('mutated.')
 }

@@ -6,6 +6,8 @@
  */
 
 import { z } from 'zod'
+import { DRIFT_CODES } from './drift-code.js'
+import { EVIDENCE_SOURCES } from './explanation.js'
 import { FINDING_SCHEMA, type Finding } from './finding.js'
 
 const text = z.string()
@@ -55,23 +57,22 @@ const tool = z.object({
 })
 
 const evidence = z.object({
-  source: z.enum(['journal', 'event', 'policy']),
+  source: z.enum(EVIDENCE_SOURCES),
   field: text,
   value: text,
   seen: text.optional().describe('RFC 3339; missing for what holds now'),
 })
+const driftCode = z.enum(DRIFT_CODES)
 const admission = z.object({
-  code: z.enum([
-    'admitted.warn-mode',
-    'admitted.exception-active',
-    'admitted.exception-expired',
-    'admitted.policy-tightened',
-    'unexplained',
-  ]),
+  code: driftCode,
   certainty,
   summary: text,
   evidence: z.array(evidence),
   remedy: text,
+  alsoTrue: z
+    .array(z.object({ code: driftCode, certainty, evidence: z.array(evidence) }))
+    .default([])
+    .describe('the other explanations that hold, in the order of explanation'),
 })
 
 const shape = {

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto'
 import { type CompiledPolicy, cutRunes, type ToolMatch, toVerdictJson, type VerdictJson } from '../policy/index.js'
 import type { ExecEvent } from './exec-event.js'
-import type { AdmissionExplanation } from './explain-admission.js'
+import type { AdmissionExplanation } from './explanation.js'
 import type { Certainty } from './image-use.js'
 import type { FindingKind, Observation, Severity, Suppression } from './observation.js'
 

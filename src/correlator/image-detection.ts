@@ -84,7 +84,7 @@ function phraseOf(reason: Reason): string {
 function remedyFor({ verdict, witness }: ImageUse): string {
   if (verdict.outcome === 'excepted') return 'move the workload to an allowed image before the exception ends'
   if (verdict.suggestion !== undefined) return `use ${escapeForeign(verdict.suggestion, 300)}`
-  if (verdict.reason === 'image-unreadable' && witness !== 'admission-record') {
+  if (verdict.reason === 'image-unreadable' && witness !== 'admission-record' && witness !== 'pod-spec') {
     return "look up the image in the pod's spec and judge that one"
   }
   return 'move the workload to an allowed image, or allow this one (for a time: by an exception)'

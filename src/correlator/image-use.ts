@@ -2,16 +2,17 @@
  * What image a container runs, and what the policy says of it.
  *
  * An event names the container *status* image: the runtime's first local name of the same content. So the spec's
- * image is judged where a decision record knows it, and the status name is only a second witness: an alias of an
+ * image is judged where the inventory or a decision record knows it, and the status name is only a second witness: an alias of an
  * admitted image never counts against it. Without a record the status name is the only witness, and a weak one.
  */
 
 import { type CompiledPolicy, evaluate, type Verdict } from '../policy/index.js'
 import type { EventContainer, EventPod } from './exec-event.js'
 import type { GoverningAdmission } from './governing-admission.js'
+import { isImportedName, plainImageId } from './image-digest.js'
 
 /**
- * - `proved`: the record of the very pod says so.
+ * - `proved`: the record or the spec of the very pod says so.
  * - `likely`: a witness says so that is usually right.
  * - `unknown`: what was seen is no proof either way.
  */
@@ -20,43 +21,55 @@ export type Certainty = 'proved' | 'likely' | 'unknown'
 export interface ImageUse {
   /** The reference that was judged. */
   readonly image: string
-  readonly witness: 'admission-record' | 'container-status' | 'image-id'
+  readonly witness: 'admission-record' | 'pod-spec' | 'container-status' | 'image-id'
   readonly verdict: Verdict
   readonly certainty: Certainty
   /** Whole sentences on what weakens the judgement. */
   readonly remarks: readonly string[]
 }
 
-/** Docker's runtime puts a scheme in front of the image id. */
-const IMAGE_ID_SCHEME = /^docker(?:-pullable)?:\/\//
-
-/** What containerd calls an image that was imported without a name: it does not say where it came from. */
-const IMPORTED_NAME = /(?:^|\/)import-\d{4}-\d{2}-\d{2}(?:[@:]|$)/
 const STATUS_REMARK =
   'judged by the name in the container status, which may be another name of an admitted image: no decision record names this container'
 
+/** What is known of a container beside its event. */
+export interface ImageQuestion {
+  readonly pod: Pick<EventPod, 'namespace'>
+  readonly container: Pick<EventContainer, 'imageName' | 'imageId'>
+  readonly governing: GoverningAdmission | undefined
+  /** By the inventory; undefined what it does not know. */
+  readonly known?: {
+    readonly specImage: string | undefined
+    readonly namespaceLabels: Readonly<Record<string, string>> | undefined
+  }
+}
+
 /** Judge a container's image at a time; undefined when the event names none. */
-export function judgeImageUse(
-  policy: CompiledPolicy,
-  pod: EventPod,
-  container: EventContainer,
-  governing: GoverningAdmission | undefined,
-  now: number,
-): ImageUse | undefined {
-  // Labels come with the inventory; until then the strictest rules that could apply hold.
-  const context = { namespace: { name: pod.namespace, labels: undefined }, now }
+export function judgeImageUse(policy: CompiledPolicy, question: ImageQuestion, now: number): ImageUse | undefined {
+  const { pod, known } = question
+  const labels = known?.namespaceLabels
+  // Without labels the strictest rules that could apply hold.
+  const context = { namespace: { name: pod.namespace, labels }, now }
   const judge = (written: string): Verdict => evaluate(policy, written, context)
-  const use =
-    governing === undefined
-      ? judgeStatus(container, judge)
-      : judgeSpec(policy, governing, judge(governing.image.written))
-  if (use === undefined || !policy.needsNamespaceLabels || use.verdict.outcome !== 'denied') return use
+  const use = judgeBest(policy, question, judge)
+  const isSure = !policy.needsNamespaceLabels || labels !== undefined
+  if (use === undefined || isSure || use.verdict.outcome !== 'denied') return use
   const remark = 'the labels of the namespace are not known here, so the strictest rules that could apply were used'
   return {
     ...use,
     certainty: use.certainty === 'proved' ? 'likely' : use.certainty,
     remarks: [...use.remarks, remark],
   }
+}
+
+function judgeBest(
+  policy: CompiledPolicy,
+  { container, governing, known }: ImageQuestion,
+  judge: (written: string) => Verdict,
+): ImageUse | undefined {
+  if (governing !== undefined) return judgeSpec(policy, governing, judge(governing.image.written))
+  const image = known?.specImage
+  if (image === undefined) return judgeStatus(container, judge)
+  return { image, witness: 'pod-spec', verdict: judge(image), certainty: 'proved', remarks: [] }
 }
 
 function judgeSpec(policy: CompiledPolicy, governing: GoverningAdmission, verdict: Verdict): ImageUse | undefined {
@@ -68,11 +81,11 @@ function judgeSpec(policy: CompiledPolicy, governing: GoverningAdmission, verdic
   return { image: image.written, witness: 'admission-record', verdict, certainty: 'proved', remarks: [] }
 }
 
-function judgeStatus(container: EventContainer, judge: (written: string) => Verdict): ImageUse | undefined {
+function judgeStatus(container: ImageQuestion['container'], judge: (written: string) => Verdict): ImageUse | undefined {
   const { imageName } = container
   if (imageName === undefined) return undefined
   const verdict = judge(imageName)
-  if (IMPORTED_NAME.test(imageName)) return judgeImageId(container, judge) ?? contentOnly(imageName, verdict)
+  if (isImportedName(imageName)) return judgeImageId(container, judge) ?? contentOnly(imageName, verdict)
   if (verdict.reason !== 'image-unreadable') {
     const certainty = verdict.reason === 'digest-required' ? 'unknown' : 'likely'
     const remarks =
@@ -83,9 +96,12 @@ function judgeStatus(container: EventContainer, judge: (written: string) => Verd
 }
 
 /** `repository@sha256:…`: where the content came from, though not under which tag. */
-function judgeImageId(container: EventContainer, judge: (written: string) => Verdict): ImageUse | undefined {
-  const image = container.imageId?.replace(IMAGE_ID_SCHEME, '')
-  if (image === undefined || IMPORTED_NAME.test(image)) return undefined
+function judgeImageId(
+  container: ImageQuestion['container'],
+  judge: (written: string) => Verdict,
+): ImageUse | undefined {
+  const image = container.imageId === undefined ? undefined : plainImageId(container.imageId)
+  if (image === undefined || isImportedName(image)) return undefined
   const verdict = judge(image)
   if (verdict.reason === 'image-unreadable') return undefined
   const remarks = ['the container status names no image, so the repository of the image id was judged instead']

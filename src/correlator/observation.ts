@@ -1,7 +1,7 @@
 /** What a detection says of one exec event; observations with the same fingerprint become one finding. */
 
 import type { SightingKind, ToolMatch, Verdict } from '../policy/index.js'
-import type { AdmissionExplanation } from './explain-admission.js'
+import type { AdmissionExplanation } from './explanation.js'
 import type { Certainty } from './image-use.js'
 
 export type FindingKind = 'non-allowlisted-image' | 'image-drift' | 'coverage' | SightingKind

@@ -4,6 +4,8 @@ import type { CompiledPolicy, ToolCatalogue } from '../policy/index.js'
 import type { AdmissionJournal } from './admission-journal.js'
 import { createAdmissionLookup } from './admission-lookup.js'
 import type { AgentLosses } from './agent-losses.js'
+import type { AuditEvidence } from './audit-evidence.js'
+import { createClusterLookup } from './cluster-lookup.js'
 import type { DetectionTools } from './detection-context.js'
 import { createDetector } from './detector.js'
 import type { EventSource } from './event-source.js'
@@ -12,6 +14,7 @@ import type { Finding } from './finding.js'
 import type { FindingArchive } from './finding-archive.js'
 import { FindingOutlet } from './finding-outlet.js'
 import { FindingStore } from './finding-store.js'
+import type { Inventory } from './inventory.js'
 import { StreamCoverage } from './stream-coverage.js'
 import type { StreamStats } from './stream-stats.js'
 import { WatchClock } from './watch-clock.js'
@@ -24,6 +27,10 @@ export interface CorrelatorOptions {
   readonly catalogue: ToolCatalogue
   /** What the webhook recorded; undefined: nothing can be explained. */
   readonly journal: AdmissionJournal | undefined
+  /** What is known of pods, namespaces and the webhook's registration. */
+  readonly inventory?: Inventory | undefined
+  /** What the API server logged. */
+  readonly audit?: AuditEvidence | undefined
   /** Filled while the stream is read. */
   readonly stats: StreamStats
   /** The clock of this machine, in milliseconds since the epoch. */
@@ -97,7 +104,9 @@ function openState(options: CorrelatorOptions): CorrelatorState {
   return { store, watch, outlet, pending: kept?.pending ?? [] }
 }
 
-function detectionTools({ policy, catalogue, journal, now, asOf, policyPaths }: CorrelatorOptions): DetectionTools {
+function detectionTools(options: CorrelatorOptions): DetectionTools {
+  const { policy, catalogue, journal, inventory, audit, now, asOf, policyPaths = [] } = options
   const admissions = createAdmissionLookup(journal, now)
-  return { policy, catalogue, admissions, asOf, policyPaths: policyPaths ?? [] }
+  const cluster = createClusterLookup(inventory, audit, now)
+  return { policy, catalogue, admissions, cluster, asOf, policyPaths }
 }

@@ -44,7 +44,7 @@ export function explainDifference(
   if (detection === 'non_allowlisted_image_use') {
     if (detectImage(event, context).length > 0) return undefined
     const { use } = context
-    if (use === undefined || use.witness === 'admission-record') return 'admission-record'
+    if (use === undefined || use.witness === 'admission-record' || use.witness === 'pod-spec') return 'admission-record'
     return use.witness === 'image-id' ? 'image-id' : 'image-reference'
   }
   if (detectTool(event, context).length > 0) return undefined

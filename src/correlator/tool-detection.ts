@@ -6,6 +6,7 @@
 import {
   type CompiledPolicy,
   type Confidence,
+  EXEC_ORIGINS,
   type ExecSighting,
   escapeForeign,
   inspectExec,
@@ -15,6 +16,7 @@ import {
 } from '../policy/index.js'
 import type { DetectionContext } from './detection-context.js'
 import type { ExecEvent } from './exec-event.js'
+import { explainAdmission } from './explain-admission.js'
 import { describePodCommand, inspectContainerCommand } from './next-command.js'
 import type { Observation, Severity, Suppression } from './observation.js'
 
@@ -60,12 +62,24 @@ function observationOf(sighting: ExecSighting, event: ExecEvent, context: Detect
     image: context.use?.image,
     verdict: context.use?.verdict,
     tool,
-    admission: kind === 'offensive-tool' ? context.admission : undefined,
+    admission: admissionOf(sighting, event, context),
     suppression: suppress(context.tools.policy, tool, pod?.namespace, context.now),
     remarks: remarksOn(event, sighting),
     remedy: remedyFor(sighting),
     nextCommand: pod === undefined ? inspectContainerCommand(docker) : describePodCommand(pod.namespace, pod.name),
   }
+}
+
+/** Where a program lies that is no file is part of its story; how the image came in is that of a tool. */
+function admissionOf(
+  { kind, code }: ExecSighting,
+  event: ExecEvent,
+  context: DetectionContext,
+): Observation['admission'] {
+  if (kind === 'offensive-tool') return context.admission
+  const origin = EXEC_ORIGINS.find(each => each === code)
+  if (context.evidence === undefined || origin === undefined || !kind.endsWith('-exec')) return undefined
+  return explainAdmission({ ...context.evidence, program: { origin, path: event.binary } })
 }
 
 function weigh({ kind, tool, confidence }: ExecSighting, isImageDenied: boolean): readonly [Severity, number] {

@@ -9,7 +9,9 @@ const MAX_PATH = 4_096
  * - `shared-memory`: a file on a file system in memory.
  * - `deleted`: a file whose name is gone.
  */
-export type ExecOrigin = 'memfd' | 'proc-fd' | 'dev-fd' | 'shared-memory' | 'deleted'
+export const EXEC_ORIGINS = ['memfd', 'proc-fd', 'dev-fd', 'shared-memory', 'deleted'] as const
+
+export type ExecOrigin = (typeof EXEC_ORIGINS)[number]
 
 const MEMFD = /^\/?memfd:/
 const PROC_FD = /^\/proc\/(?:self|thread-self|\d{1,10})\/(?:task\/\d{1,10}\/)?fd\/\d{1,10}$/

@@ -7,6 +7,7 @@ export { type CompiledPolicy, findException, type RuntimeTools } from './compile
 export { type Action, type AdmissionQuestion, type Decision, decide, type JudgedImage } from './decide.js'
 export { cutRunes, escapeForeign } from './escape-foreign.js'
 export { type EvaluationContext, evaluate } from './evaluate.js'
+export { EXEC_ORIGINS, type ExecOrigin } from './exec-origin.js'
 export {
   formatImageReference,
   type ImageReference,

@@ -119,6 +119,7 @@ if (process.argv[2] === 'write-without-end') {
         reason: 'exception',
         entry: 'EX-1',
         exception: 'EX-1',
+        isChanged: true,
       },
     ])
     const byName = reader.findAdmissions({ uid: undefined, namespace: 'team-a', name: `web-${START + 1}` })

@@ -104,6 +104,7 @@ export function imageRecord(changes: Partial<RecordedImage> = {}): RecordedImage
     reason: 'not-allowed',
     entry: undefined,
     exception: undefined,
+    isChanged: true,
     ...changes,
   }
 }
@@ -126,6 +127,8 @@ export function recordOf(changes: Partial<RecordedAdmission> = {}): RecordedAdmi
     policy: 'test',
     revision: '1111111',
     images: [imageRecord()],
+    imagesOmitted: 0,
+    waived: undefined,
     ...changes,
   }
 }
