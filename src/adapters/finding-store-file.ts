@@ -11,6 +11,7 @@ import { parseFinding } from '../correlator/finding-schema.js'
 import type { WatchState } from '../correlator/watch-clock.js'
 import { KnownError } from '../errors.js'
 import { escapeForeign } from '../policy/index.js'
+import { createOutbox, OUTBOX_TABLES, type Outbox, type OutboxSink } from './finding-store-outbox.js'
 import { reasonOf } from './text-file.js'
 
 /** Inside the state's folder; SQLite keeps its log beside it, so the folder is the unit to mount or copy. */
@@ -19,7 +20,9 @@ export const FINDINGS_FILE = 'findings.db'
 /** "SALF": tells the file from any other SQLite file. */
 const APPLICATION_ID = 0x53414c46
 /** Raised by every change of the tables; a newer file than this program is refused, never guessed at. */
-const VERSION = 1
+const VERSION = 2
+/** Without an outbox. */
+const FIRST_VERSION = 1
 /** How long one process waits while another one takes over. */
 const BUSY_TIMEOUT_MS = 5_000
 /** The write-ahead log is cut back to this after a burst. */
@@ -38,11 +41,14 @@ const TABLES = `
   );
   CREATE TABLE pending (id INTEGER PRIMARY KEY, finding TEXT NOT NULL);
   CREATE TABLE run (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+  ${OUTBOX_TABLES}
 `
 
 export interface FindingStoreFile extends FindingArchive {
   /** Where the source is to be taken up; undefined in a new state. */
   readonly position: SourcePosition | undefined
+  /** What waits for the sinks; `save` fills it. */
+  readonly outbox: Outbox
   close(): void
 }
 
@@ -53,7 +59,7 @@ export interface FindingStoreFile extends FindingArchive {
  *
  * @throws KnownError STATE_UNUSABLE: not writable, no state, or of a newer version.
  */
-export function openFindingStore(directory: string): FindingStoreFile {
+export function openFindingStore(directory: string, sinks: readonly OutboxSink[] = []): FindingStoreFile {
   const database = openDatabase(directory)
   const owner = randomUUID()
   writeRun(database, 'owner', owner)
@@ -67,6 +73,7 @@ export function openFindingStore(directory: string): FindingStoreFile {
   const forget = database.prepare('DELETE FROM findings WHERE fingerprint = ?')
   const queue = database.prepare('INSERT INTO pending (finding) VALUES (?)')
   const unqueue = database.prepare('DELETE FROM pending')
+  const outbox = createOutbox(database, sinks)
   const write = ({ findings, forgotten, pending, position, watch }: ArchiveChanges): void => {
     for (const { finding, isChanged } of findings) {
       put.run([finding.fingerprint, finding.lastSeen, isChanged ? 1 : 0, JSON.stringify(finding)])
@@ -74,11 +81,13 @@ export function openFindingStore(directory: string): FindingStoreFile {
     for (const fingerprint of forgotten) forget.run([fingerprint])
     unqueue.run([])
     for (const finding of pending) queue.run([JSON.stringify(finding)])
+    outbox.put(pending)
     if (position !== undefined) writeRun(database, 'position', position)
     writeRun(database, 'watch', watch)
   }
   return {
     position: readRun<SourcePosition>(database, 'position'),
+    outbox,
     load: () => load(database),
     save(changes) {
       inOwnTransaction(() => write(changes))
@@ -159,6 +168,11 @@ function migrate(database: Database.Database, path: string): void {
     }
     if (readNumber(database, 'PRAGMA application_id') !== APPLICATION_ID)
       throw unusable(path, 'it is another SQLite file')
+    if (version === FIRST_VERSION) {
+      database.exec(OUTBOX_TABLES)
+      database.pragma(`user_version = ${VERSION}`)
+      return
+    }
     if (version !== VERSION) throw unusable(path, `it has version ${version}, and this Sallyport knows ${VERSION}`)
   })
 }

@@ -1,0 +1,111 @@
+/**
+ * What waits for the receivers of findings, in the file of the findings: it is put there in the very transaction that
+ * saves them, so that no kill can part the two.
+ */
+
+import type Database from 'libsql'
+import type { Delivery, DeliveryQueue } from '../correlator/delivery.js'
+import type { Finding } from '../correlator/finding.js'
+import { parseFinding } from '../correlator/finding-schema.js'
+
+/** One row a sink and fingerprint: the update that waits. Ids are never used again, so a late `settle` hits nothing else. */
+export const OUTBOX_TABLES = `
+  CREATE TABLE deliveries (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    sink TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    finding TEXT NOT NULL,
+    UNIQUE (sink, fingerprint)
+  );
+  CREATE INDEX deliveries_in_order ON deliveries (sink, id);
+`
+
+/** A receiver whose findings wait in the file. */
+export interface OutboxSink {
+  readonly name: string
+  readonly isWanted: (finding: Finding) => boolean
+}
+
+export interface Outbox {
+  /** Inside the transaction that saves the findings. */
+  put(findings: readonly Finding[]): void
+  queueOf(sink: string): DeliveryQueue
+  /** What waits for sinks that are not there: kept for when they come back. */
+  readonly stranded: readonly { readonly sink: string; readonly count: number }[]
+}
+
+export function createOutbox(database: Database.Database, sinks: readonly OutboxSink[]): Outbox {
+  const insert = database.prepare('INSERT OR REPLACE INTO deliveries (sink, fingerprint, finding) VALUES (?, ?, ?)')
+  const has = database.prepare('SELECT id FROM deliveries WHERE sink = ? AND fingerprint = ?').raw(true)
+  const sizes = readSizes(database)
+  const names = new Set(sinks.map(({ name }) => name))
+  const stranded = [...sizes].flatMap(([sink, count]) => (names.has(sink) ? [] : [{ sink, count }]))
+  return {
+    put(findings) {
+      for (const finding of findings) {
+        const json = JSON.stringify(finding)
+        for (const { name, isWanted } of sinks) {
+          if (!isWanted(finding)) continue
+          const isNew = has.get([name, finding.fingerprint]) === undefined
+          insert.run([name, finding.fingerprint, json])
+          if (isNew) sizes.set(name, (sizes.get(name) ?? 0) + 1)
+        }
+      }
+    },
+    queueOf: sink => createQueue(database, sink, sizes),
+    stranded,
+  }
+}
+
+function createQueue(database: Database.Database, sink: string, sizes: Map<string, number>): DeliveryQueue {
+  const first = database.prepare('SELECT id, finding FROM deliveries WHERE sink = ? ORDER BY id LIMIT ?').raw(true)
+  const remove = database.prepare('DELETE FROM deliveries WHERE id = ?')
+  const replace = database.prepare(
+    `INSERT OR REPLACE INTO deliveries (sink, fingerprint, finding)
+      SELECT sink, fingerprint, finding FROM deliveries WHERE id = ?`,
+  )
+  const drop = (ids: readonly number[]): void => {
+    database.exec('BEGIN IMMEDIATE')
+    let removed = 0
+    for (const id of ids) removed += remove.run([id]).changes
+    database.exec('COMMIT')
+    sizes.set(sink, Math.max(0, (sizes.get(sink) ?? 0) - removed))
+  }
+  return {
+    get size() {
+      return sizes.get(sink) ?? 0
+    },
+    isDurable: true,
+    // It stands there since the findings were saved.
+    put() {},
+    take(count) {
+      const deliveries: Delivery[] = []
+      const unreadable: number[] = []
+      for (const row of first.iterate([sink, count])) {
+        const [id, json]: readonly unknown[] = Array.isArray(row) ? row : []
+        if (typeof id !== 'number' || typeof json !== 'string') continue
+        const finding = parseFinding(JSON.parse(json))
+        if (finding === undefined) unreadable.push(id)
+        else deliveries.push({ id, finding })
+      }
+      // Written by another version of this schema: it is sent when it is seen again.
+      if (unreadable.length > 0) drop(unreadable)
+      // Another process has taken over and sent them: who asks again and again must not be told that they are there.
+      else if (deliveries.length === 0) sizes.set(sink, 0)
+      return deliveries
+    },
+    settle: deliveries => drop(deliveries.map(({ id }) => id)),
+    postpone({ id }) {
+      replace.run([id])
+    },
+  }
+}
+
+function readSizes(database: Database.Database): Map<string, number> {
+  const sizes = new Map<string, number>()
+  for (const row of database.prepare('SELECT sink, count(*) FROM deliveries GROUP BY sink').raw(true).iterate()) {
+    const [sink, count]: readonly unknown[] = Array.isArray(row) ? row : []
+    if (typeof sink === 'string' && typeof count === 'number') sizes.set(sink, count)
+  }
+  return sizes
+}

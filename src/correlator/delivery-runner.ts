@@ -1,0 +1,235 @@
+/**
+ * Takes findings from a queue to a receiver: in batches, one message at a time, again and again with growing pauses.
+ *
+ * Who offers a finding never waits. One message at a time keeps the updates of a fingerprint in order.
+ */
+
+import type {
+  DeadLetters,
+  DeadReason,
+  Delivery,
+  DeliveryFilter,
+  DeliveryQueue,
+  DeliveryState,
+  DeliveryTiming,
+  FindingReceiver,
+  SendOutcome,
+} from './delivery.js'
+import { isWanted } from './delivery.js'
+import type { Finding } from './finding.js'
+
+/** As many as there can be findings: each waits once at most. */
+export const MAX_QUEUED = 100_000
+/** A server may ask for a longer pause than ours; nobody gets to stop us for good. */
+const MAX_RETRY_AFTER_MS = 600_000
+/** Overflow is moved out in portions, so that memory stays bounded. */
+const OVERFLOW_PORTION = 1_000
+const DEFAULT_TIMING: DeliveryTiming = { minPauseMs: 1_000, maxPauseMs: 60_000, lingerMs: 100 }
+
+export interface DeliveryOptions {
+  /** The sink's name. */
+  readonly name: string
+  readonly receiver: FindingReceiver
+  readonly queue: DeliveryQueue
+  readonly filter: DeliveryFilter
+  readonly deadLetters: DeadLetters
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
+  /** From 0 to 1. */
+  readonly random: () => number
+  /** Resolves after so many milliseconds, or at the signal; never rejects. */
+  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>
+  /** Called when the state of affairs changes: a sentence to print. */
+  readonly onNews: (sentence: string) => void
+  readonly timing?: DeliveryTiming
+  readonly maxQueued?: number
+}
+
+export class DeliveryRunner {
+  readonly #options: DeliveryOptions
+  readonly #timing: DeliveryTiming
+  /** Ends pauses. */
+  readonly #closing = new AbortController()
+  /** Ends a message that is on its way. */
+  readonly #stopping = new AbortController()
+  readonly #running: Promise<void>
+  readonly #counts = {
+    sent: 0,
+    skipped: 0,
+    dropped: 0,
+    failures: { retry: 0, refused: 0, rejected: 0 },
+    deadLetters: { rejected: 0, overflow: 0, stopped: 0 },
+  }
+  #wake = (): void => {}
+  #failuresInARow = 0
+  #batch: number
+  #problem: string | undefined
+  #isPaused = false
+  #lastSuccessAt = 0
+  #fault: unknown
+
+  constructor(options: DeliveryOptions) {
+    this.#options = options
+    this.#timing = options.timing ?? DEFAULT_TIMING
+    this.#batch = options.receiver.maxBatch
+    this.#running = this.#run().catch(error => {
+      this.#fault = error
+    })
+  }
+
+  /** Never waits. @throws whatever went wrong with the queue itself, such as a full disk. */
+  offer(finding: Finding): void {
+    if (this.#fault !== undefined) throw this.#fault
+    const { queue, filter, maxQueued = MAX_QUEUED } = this.#options
+    if (!isWanted(filter, finding)) return
+    queue.put(finding)
+    while (queue.size > maxQueued) {
+      const oldest = queue.take(Math.min(OVERFLOW_PORTION, queue.size - maxQueued))
+      this.#bury(oldest, 'overflow', `more than ${maxQueued} findings waited`)
+    }
+    this.#wake()
+  }
+
+  get state(): DeliveryState {
+    const { name, queue } = this.#options
+    const { failures, deadLetters, ...counts } = this.#counts
+    return {
+      name,
+      queued: queue.size,
+      ...counts,
+      failures: { ...failures },
+      deadLetters: { ...deadLetters },
+      isPaused: this.#isPaused,
+      lastSuccessAt: this.#lastSuccessAt,
+    }
+  }
+
+  /**
+   * One more try for everything that waits, for at most `deadlineMs`; what is left then stays in a durable queue, and
+   * otherwise becomes dead letters.
+   */
+  async close(deadlineMs: number): Promise<void> {
+    const { queue, receiver, sleep } = this.#options
+    this.#closing.abort()
+    this.#wake()
+    const isOver = new AbortController()
+    await Promise.race([this.#running, sleep(deadlineMs, isOver.signal)])
+    isOver.abort()
+    this.#stopping.abort()
+    await this.#running
+    while (!queue.isDurable && queue.size > 0) {
+      const left = queue.take(OVERFLOW_PORTION)
+      this.#bury(left, 'stopped', this.#problem ?? 'the program ended before it was sent')
+    }
+    receiver.close()
+    if (this.#fault !== undefined) throw this.#fault
+  }
+
+  async #run(): Promise<void> {
+    const { queue, receiver, sleep } = this.#options
+    while (!this.#stopping.signal.aborted) {
+      if (queue.size === 0) {
+        if (this.#closing.signal.aborted) return
+        await new Promise<void>(resolve => {
+          this.#wake = resolve
+        })
+        if (receiver.maxBatch > 1) await sleep(this.#timing.lingerMs, this.#closing.signal)
+        continue
+      }
+      const deliveries = queue.take(this.#batch)
+      if (deliveries.length === 0) continue
+      const pauseMs = this.#conclude(deliveries, await this.#send(deliveries))
+      if (pauseMs === undefined) continue
+      // What did not work just now does not work a moment later either: the next run tries again.
+      if (this.#closing.signal.aborted) return
+      await sleep(pauseMs, this.#closing.signal)
+    }
+  }
+
+  async #send(deliveries: readonly Delivery[]): Promise<SendOutcome> {
+    const findings = deliveries.map(({ finding }) => finding)
+    try {
+      return await this.#options.receiver.send(findings, this.#stopping.signal)
+    } catch (error) {
+      // A bug, perhaps one that a single finding brings out: it must not stop the others, nor go unseen.
+      const stack = error instanceof Error ? (error.stack ?? error.message) : String(error)
+      this.#options.onNews(`this is a bug of Sallyport; please report it with these lines\n${stack}`)
+      return { type: 'rejected', problem: 'a bug of Sallyport' }
+    }
+  }
+
+  /** @returns how long to pause, in milliseconds; undefined: not at all. */
+  #conclude(deliveries: readonly Delivery[], outcome: SendOutcome): number | undefined {
+    const { queue, receiver, random } = this.#options
+    switch (outcome.type) {
+      case 'delivered': {
+        const taken = deliveries.slice(0, outcome.count ?? deliveries.length)
+        queue.settle(taken)
+        this.#counts.sent += taken.length
+        this.#lastSuccessAt = this.#options.now()
+        this.#batch = Math.min(receiver.maxBatch, this.#batch * 2)
+        this.#workedAgain()
+        return outcome.restMs
+      }
+      case 'skipped':
+        queue.settle(deliveries)
+        this.#counts.skipped += deliveries.length
+        this.#workedAgain()
+        return undefined
+      case 'rejected':
+        this.#counts.failures.rejected += 1
+        this.#failuresInARow = 0
+        // Which of them is it? Halve until it stands alone.
+        if (deliveries.length > 1) this.#batch = Math.ceil(deliveries.length / 2)
+        else this.#bury(deliveries, 'rejected', outcome.problem)
+        return undefined
+      case 'refused':
+        this.#counts.failures.refused += 1
+        this.#isPaused = true
+        this.#failed(`takes no findings until something is changed: ${outcome.problem}`)
+        return this.#timing.maxPauseMs * (0.5 + random() / 2)
+      case 'retry': {
+        this.#counts.failures.retry += 1
+        this.#lighten(deliveries)
+        this.#failed(`is tried again: ${outcome.problem}`)
+        const { minPauseMs, maxPauseMs } = this.#timing
+        const pauseMs = Math.min(maxPauseMs, minPauseMs * 2 ** Math.min(30, this.#failuresInARow))
+        this.#failuresInARow += 1
+        const wantedMs = Math.min(MAX_RETRY_AFTER_MS, outcome.retryAfterMs ?? 0)
+        return Math.max(pauseMs * (0.5 + random() / 2), wantedMs * (1 + random() / 10))
+      }
+    }
+  }
+
+  /** If it is one of the findings that the receiver stumbles over, the others must get past it. */
+  #lighten(deliveries: readonly Delivery[]): void {
+    const [first] = deliveries
+    if (deliveries.length > 1) this.#batch = Math.ceil(deliveries.length / 2)
+    else if (first !== undefined) this.#options.queue.postpone(first)
+  }
+
+  #failed(sentence: string): void {
+    if (this.#problem === sentence) return
+    this.#problem = sentence
+    this.#options.onNews(sentence)
+  }
+
+  #workedAgain(): void {
+    this.#failuresInARow = 0
+    this.#isPaused = false
+    if (this.#problem !== undefined) this.#options.onNews('takes findings again')
+    this.#problem = undefined
+  }
+
+  #bury(deliveries: readonly Delivery[], reason: DeadReason, problem: string): void {
+    const { name: sink, queue, deadLetters, now, onNews } = this.#options
+    const at = now()
+    const isKept = deadLetters.write(deliveries.map(({ finding }) => ({ at, sink, reason, problem, finding })))
+    queue.settle(deliveries)
+    if (this.#counts.deadLetters[reason] === 0) {
+      onNews(`gave up a finding (${reason}: ${problem}); further ones are only counted`)
+    }
+    this.#counts.deadLetters[reason] += deliveries.length
+    if (!isKept) this.#counts.dropped += deliveries.length
+  }
+}
