@@ -1,7 +1,7 @@
 /** Findings that could not be delivered, one JSON object a line, in a file of bounded size. */
 
 import { appendFileSync, renameSync, statSync } from 'node:fs'
-import type { DeadLetter, DeadLetters } from '../correlator/delivery.js'
+import type { DeadLetters } from '../correlator/delivery.js'
 import { jsonLine } from '../correlator/json-line.js'
 import { reasonOf } from './text-file.js'
 
