@@ -51,6 +51,8 @@ export interface ReportSink extends QueuedSink {
   readonly type: 'policy-report'
   /** In one report. */
   readonly maxResults: number
+  /** Tells correlators apart that see pods of the same workload: the node's name. Empty: there is one correlator. */
+  readonly reporter: string
 }
 
 export type QueuedSinkSpec = HecSink | WebhookSink | EventsSink | ReportSink
@@ -88,7 +90,8 @@ function compileSink(text: string): SinkSpec {
     case 'policy-report': {
       const options = readOptions(type, rest)
       const maxResults = options.number('max-results', 100, 1, 1_000)
-      return { type, ...queued(type, options), maxResults, ...options.end() }
+      const reporter = options.text('reporter') ?? ''
+      return { type, ...queued(type, options), maxResults, reporter, ...options.end() }
     }
     default:
       throw new KnownError('USAGE', `--sink takes ${FORMS}, and not ${JSON.stringify(escapeForeign(text, 80))}`)

@@ -2,15 +2,17 @@
 
 import { Command, Option } from 'commander'
 import { watchAgentMetrics } from '../adapters/agent-metrics.js'
-import { type FindingSink, openFindingSink } from '../adapters/finding-sink.js'
 import { openFindingStore } from '../adapters/finding-store-file.js'
 import { openJournalReader } from '../adapters/journal-reader.js'
+import type { ClusterAccess } from '../adapters/kubernetes-client.js'
+import { compileSinks } from '../adapters/sink-spec.js'
 import { loadToolCatalogue } from '../adapters/tool-catalogue-file.js'
 import type { AgentLosses } from '../correlator/agent-losses.js'
 import { correlate } from '../correlator/pipeline.js'
 import { createStreamStats } from '../correlator/stream-stats.js'
 import { escapeForeign } from '../policy/index.js'
 import type { CommandIo } from './command-io.js'
+import { openSinks, outboxSinksOf, type Sinks } from './correlate-sinks.js'
 import { parseDuration } from './duration.js'
 import { checkSource, openSource, type SourceOptions } from './open-source.js'
 import { addPolicyOption, loadPolicyAloud } from './policy-options.js'
@@ -37,6 +39,9 @@ interface CorrelateCommandOptions extends SourceOptions {
   readonly state?: string
   readonly journal?: string
   readonly sink?: readonly string[]
+  readonly deadLetters?: string
+  readonly kubeconfig?: string
+  readonly inCluster?: boolean
   readonly tetragonMetrics?: string
   /** Milliseconds. */
   readonly resolveAfter: number
@@ -56,7 +61,13 @@ export function correlateCommand(io: CommandIo): Command {
     .option('--from-start', 'read what the file holds already')
     .option('--state <dir>', 'keep the findings and the place in the source there, for the next run')
     .option('--journal <dir>', 'the journal of the webhook: findings then say how an image got in')
-    .option('--sink <spec...>', 'stdout, or file:PATH (appended to); several may be given (default: stdout)')
+    .option(
+      '--sink <spec...>',
+      'stdout, file:PATH (appended to), hec:URL, webhook:URL, kubernetes-events or policy-report; several may be given (default: stdout)',
+    )
+    .option('--dead-letters <file>', 'findings that no sink would take (default: dead-letters.ndjson in --state)')
+    .option('--kubeconfig <file>', 'how to reach the API server')
+    .addOption(new Option('--in-cluster', "reach it with the pod's service account").conflicts('kubeconfig'))
     .addOption(
       new Option('--resolve-after <time>', 'a finding that was not seen for that long is resolved')
         .argParser(parseDuration)
@@ -74,31 +85,40 @@ export function correlateCommand(io: CommandIo): Command {
 
 async function follow(options: CorrelateCommandOptions, io: CommandIo): Promise<void> {
   checkSource(options)
+  const specs = compileSinks(options.sink ?? ['stdout'])
   const policy = await loadPolicyAloud(options.policy, io)
   const catalogue = await loadToolCatalogue(policy.runtime)
   const journal = options.journal === undefined ? undefined : openJournalReader(options.journal)
-  const archive = options.state === undefined ? undefined : openFindingStore(options.state)
-  const sinks: FindingSink[] = []
+  const archive = options.state === undefined ? undefined : openFindingStore(options.state, outboxSinksOf(specs))
+  let sinks: Sinks | undefined
   const watching = new AbortController()
   const stats = createStreamStats()
   try {
-    for (const spec of options.sink ?? ['stdout']) sinks.push(await openFindingSink(spec, io.stdout))
+    const { state, deadLetters } = options
+    sinks = await openSinks({ specs, state, deadLetters, access: accessOf(options) }, archive?.outbox, io)
     const source = openSource(options, archive?.position, io)
     const { now } = io
     const { policy: policyPaths, resolveAfter: resolveAfterMs, staleAfter: staleMs } = options
     const emit = { when: 'at-once', updateMs: UPDATE_MS, resolveAfterMs } as const
     const agentLosses = watchMetrics(options.tetragonMetrics, watching.signal, io)
     const pipeline = { policy, catalogue, journal, stats, now, policyPaths, emit, archive, staleMs, agentLosses }
-    for await (const finding of correlate(source, pipeline)) {
-      await Promise.all(sinks.map(sink => sink.write(finding)))
-    }
+    for await (const finding of correlate(source, pipeline)) await sinks.give(finding)
   } finally {
     watching.abort()
-    archive?.close()
-    journal?.close()
-    await Promise.all(sinks.map(sink => sink.close()))
+    // What waits for them is in the archive.
+    try {
+      await sinks?.close()
+    } finally {
+      archive?.close()
+      journal?.close()
+    }
   }
   io.stderr.write(describeStream(stats))
+}
+
+function accessOf({ kubeconfig, inCluster }: CorrelateCommandOptions): ClusterAccess | undefined {
+  if (kubeconfig !== undefined) return { kubeconfig }
+  return inCluster === true ? { inCluster } : undefined
 }
 
 function watchMetrics(url: string | undefined, signal: AbortSignal, { stderr }: CommandIo): AgentLosses | undefined {

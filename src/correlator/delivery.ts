@@ -5,6 +5,7 @@
  * state and no stream: an update that waits is superseded by the next one of the same fingerprint.
  */
 
+import { createHash } from 'node:crypto'
 import type { Finding } from './finding.js'
 import type { FindingKind, Severity } from './observation.js'
 
@@ -118,7 +119,10 @@ export function isWanted({ minSeverity, kinds }: DeliveryFilter, { severity, kin
   return SEVERITIES.indexOf(severity) >= SEVERITIES.indexOf(minSeverity) && (kinds === undefined || kinds.has(kind))
 }
 
-/** Tells a repeated delivery: the same update of the same finding has the same. */
-export function deliveryIdOf({ fingerprint, emission }: Finding): string {
-  return `${fingerprint}-${emission}`
+/**
+ * Tells a repeated delivery: the same update of the same finding has the same, 32 hexadecimal characters. The node is in
+ * it because correlators on several nodes may each have a finding of the same fingerprint.
+ */
+export function deliveryIdOf({ fingerprint, emission, node_name: node = '' }: Finding): string {
+  return createHash('sha256').update(`${fingerprint} ${emission} ${node}`).digest('hex').slice(0, 32)
 }
