@@ -51,7 +51,7 @@ export function explainExcludedNamespace(evidence: DriftEvidence): Explanation |
     gates.every(gate => gate.isFirm && wasUnchangedSince(gate, since)) &&
     (namespace?.labelsChangedAt ?? Number.POSITIVE_INFINITY) <= since
   const selectors = gates.map(({ webhook }) =>
-    fact('webhook-configuration', `${webhook.name}.namespaceSelector`, JSON.stringify(webhook.namespaceSelector)),
+    fact('webhook-configuration', `${webhook.name}.namespaceSelector`, selectorText(webhook.namespaceSelector)),
   )
   const labels = namespace === undefined ? '' : labelText(namespace.labels)
   return {
@@ -175,7 +175,7 @@ function notForSuchPods(
       ...gates.slice(0, 4).map(({ webhook, match }) => {
         const isSelector = match.called === 'no' && match.because === 'object-selector'
         return isSelector
-          ? fact('webhook-configuration', `${webhook.name}.objectSelector`, JSON.stringify(webhook.objectSelector))
+          ? fact('webhook-configuration', `${webhook.name}.objectSelector`, selectorText(webhook.objectSelector))
           : fact('webhook-configuration', `${webhook.name}.rules`, ruleText(webhook.rules))
       }),
       ...changeFacts(gates),
@@ -217,6 +217,10 @@ function journalFacts({ journal }: DriftEvidence): readonly ExplanationEvidence[
 function labelText(labels: Readonly<Record<string, string>>): string {
   const pairs = Object.entries(labels).slice(0, 32)
   return pairs.length === 0 ? 'none' : pairs.map(([key, value]) => `${key}=${value}`).join(',')
+}
+
+function selectorText(selector: Gate['webhook']['namespaceSelector']): string {
+  return selector === undefined ? 'everything' : JSON.stringify(selector)
 }
 
 function ruleText(rules: Gate['webhook']['rules']): string {
