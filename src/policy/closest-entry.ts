@@ -1,7 +1,8 @@
 /** Which allow entry a denied image comes nearest to, and where the two part ways: most denials are typing errors. */
 
 import { editDistance } from './edit-distance.js'
-import type { EntryIndex, IndexNode, PatternEntry } from './entry-index.js'
+import type { EntryIndex } from './entry-index.js'
+import type { IndexNode, PatternEntry } from './entry-tree.js'
 import type { ImageReference } from './image-reference.js'
 import type { ClosestEntry } from './verdict.js'
 
@@ -47,12 +48,12 @@ function nearestIn(
 function descend(host: IndexNode<PatternEntry>, reference: ImageReference, segments: readonly string[]): Candidate {
   let node = host
   for (const [depth, segment] of segments.entries()) {
-    const child = node.children.get(segment)
+    const child = node.children?.get(segment)
     if (child !== undefined) {
       node = child
       continue
     }
-    const near = nearest(node.children, segment)
+    const near = node.children === undefined ? undefined : nearest(node.children, segment)
     if (near !== undefined) return { entry: near.first, differsAt: segment, depth: depth + 1.5 }
     return { entry: node.first, differsAt: segment, depth: depth + 1 }
   }

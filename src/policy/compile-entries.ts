@@ -1,62 +1,68 @@
 /** From the entries of a document to compiled ones, with every problem at its place. */
 
+import type { GlobCompiler } from './glob.js'
 import { DOCKER_HUB, parseImageReference, splitName } from './image-reference.js'
 import type { DeniedTag } from './namespace-rules.js'
 import { admitsPublicRegistry, type Pattern, parsePattern, parseTagRule } from './pattern.js'
 import { faultOfTag } from './pattern-fault.js'
 import type { AllowEntryDocument, DenyEntryDocument } from './policy-document.js'
 import type { MirrorEntry, PolicyEntry } from './policy-entry.js'
-import { type DocumentPath, formatOrigin, type PolicySource, type ProblemList } from './policy-problem.js'
+import { type DocumentPath, formatOrigin, type ProblemList, type ValueLocator } from './policy-problem.js'
+import { endsStep, type Steps } from './steps.js'
 
 /** Where one item of a merged list comes from. */
 export interface Placed<Value> {
   readonly value: Value
-  readonly source: PolicySource
+  readonly source: ValueLocator
   readonly path: DocumentPath
 }
 
-/** What a compilation gathers: what stops it, what it only warns about, and the next free ordinal. */
+/** A list of one document, which may be long: its items get their paths when they are looked at. */
+export interface PlacedList<Value> {
+  readonly values: readonly Value[]
+  readonly source: ValueLocator
+  readonly path: DocumentPath
+}
+
+/** The items of lists that are never long. */
+export function itemsOf<Value>(lists: readonly PlacedList<Value>[]): readonly Placed<Value>[] {
+  return lists.flatMap(({ values, source, path }) =>
+    values.map((value, index) => ({ value, source, path: [...path, index] })),
+  )
+}
+
+/** What a compilation gathers: what stops it, what it only warns about, its globs, and the next free ordinal. */
 export interface Compilation {
   readonly errors: ProblemList
   readonly warnings: ProblemList
+  readonly globs: GlobCompiler
   nextOrdinal(): number
 }
 
-export function compileAllowEntries(
-  items: readonly Placed<AllowEntryDocument>[],
+export function* compileAllowEntries(
+  lists: readonly PlacedList<AllowEntryDocument>[],
   run: Compilation,
-): readonly PolicyEntry[] {
-  const entries = compileEntries(items, run)
-  for (const { entry, item } of entries) {
-    if (!admitsPublicRegistry(entry.pattern)) continue
+): Steps<readonly PolicyEntry[]> {
+  return yield* compileEntries(lists, run, ({ pattern }, item) => {
+    if (!admitsPublicRegistry(pattern)) return
     const hint = 'name the organisations or repositories that you trust'
-    run.warnings.add(
-      item.source,
-      pathOfPattern(item),
-      `admits whatever anybody publishes on ${entry.pattern.text}`,
-      hint,
-    )
-  }
-  warnOfDuplicates(entries, run)
-  return entries.map(({ entry }) => entry)
+    run.warnings.add(item.source, pathOfPattern(item), `admits whatever anybody publishes on ${pattern.text}`, hint)
+  })
 }
 
-export function compileDenyEntries(
-  items: readonly Placed<DenyEntryDocument>[],
+export function* compileDenyEntries(
+  lists: readonly PlacedList<DenyEntryDocument>[],
   run: Compilation,
-): readonly PolicyEntry[] {
-  const entries = compileEntries(items, run)
-  for (const { entry, item } of entries) {
+): Steps<readonly PolicyEntry[]> {
+  return yield* compileEntries(lists, run, (entry, { source, path }) => {
     const fix = entry.fix === undefined ? undefined : parseImageReference(entry.fix)
-    if (fix?.ok === false) run.errors.add(item.source, [...item.path, 'fix'], `is no image reference: ${fix.problem}`)
-  }
-  warnOfDuplicates(entries, run)
-  return entries.map(({ entry }) => entry)
+    if (fix?.ok === false) run.errors.add(source, [...path, 'fix'], `is no image reference: ${fix.problem}`)
+  })
 }
 
 /** A pattern of any list, or undefined after its fault was noted. */
 export function compilePattern({ value, source, path }: Placed<string>, run: Compilation): Pattern | undefined {
-  const parsed = parsePattern(value)
+  const parsed = parsePattern(value, run.globs)
   if (!parsed.ok) {
     const { message, hint, offset } = parsed.fault
     run.errors.add(source, path, `pattern ${JSON.stringify(value)} ${message}`, hint, offset)
@@ -75,7 +81,7 @@ export function compileDeniedTags(items: readonly Placed<string>[], run: Compila
       run.errors.add(source, path, `${JSON.stringify(value)}: ${fault.message}`, fault.hint, fault.offset)
       return []
     }
-    return [{ text: value, rule: parseTagRule(value) }]
+    return [{ text: value, rule: parseTagRule(value, run.globs) }]
   })
 }
 
@@ -87,7 +93,7 @@ export function compileMirrors(
     const pattern = compilePattern({ value: value.from, source, path: [...path, 'from'] }, run)
     const to = compileMirrorTarget({ value: value.to, source, path: [...path, 'to'] }, run)
     if (pattern === undefined || to === undefined) return []
-    const isPlain = pattern.parts.every(part => part.kind === 'literal') && !pattern.isHostWildcard
+    const isPlain = pattern.parts.every(part => typeof part === 'string') && !pattern.isHostWildcard
     if (!isPlain || pattern.tag.kind !== 'any' || pattern.digest !== undefined) {
       const hint = 'write host/path, or host/path/* for everything below'
       run.errors.add(source, [...path, 'from'], 'a mirror maps one repository, or everything below one path', hint)
@@ -108,42 +114,47 @@ function compileMirrorTarget({ value, source, path }: Placed<string>, run: Compi
   return undefined
 }
 
-interface CompiledEntry {
-  readonly entry: PolicyEntry
-  readonly item: Placed<AllowEntryDocument | DenyEntryDocument>
-}
+type PlacedEntry = Placed<AllowEntryDocument | DenyEntryDocument>
 
-function compileEntries(
-  items: readonly Placed<AllowEntryDocument | DenyEntryDocument>[],
+/** @param check notes what else is wrong, or doubtful, about an entry whose pattern is in order. */
+function* compileEntries(
+  lists: readonly PlacedList<AllowEntryDocument | DenyEntryDocument>[],
   run: Compilation,
-): readonly CompiledEntry[] {
-  return items.flatMap(item => {
-    const { value, source } = item
-    const fields: DenyEntryDocument & object = typeof value === 'string' ? { pattern: value } : value
-    const path = pathOfPattern(item)
-    const pattern = compilePattern({ value: fields.pattern, source, path }, run)
-    if (pattern === undefined) return []
-    const { reason, owner, fix } = fields
-    const at = { file: source.file, ...source.locate(path) }
-    return [{ entry: { pattern, ordinal: run.nextOrdinal(), at, reason, owner, fix }, item }]
-  })
+  check: (entry: PolicyEntry, item: PlacedEntry) => void,
+): Steps<readonly PolicyEntry[]> {
+  const entries: PolicyEntry[] = []
+  const firsts = new Map<string, PolicyEntry>()
+  for (const { values, source, path } of lists) {
+    for (const [index, value] of values.entries()) {
+      if (endsStep(index)) yield
+      const item = { value, source, path: [...path, index] }
+      const entry = compileEntry(item, run)
+      if (entry === undefined) continue
+      check(entry, item)
+      const first = firsts.get(entry.pattern.normalised)
+      if (first === undefined) firsts.set(entry.pattern.normalised, entry)
+      else warnOfDuplicate(first, item, run)
+      entries.push(entry)
+    }
+  }
+  return entries
 }
 
-function pathOfPattern({ value, path }: Placed<AllowEntryDocument | DenyEntryDocument>): DocumentPath {
+function compileEntry(item: PlacedEntry, run: Compilation): PolicyEntry | undefined {
+  const { value, source, path } = item
+  const fields: DenyEntryDocument & object = typeof value === 'string' ? { pattern: value } : value
+  const pattern = compilePattern({ value: fields.pattern, source, path: pathOfPattern(item) }, run)
+  if (pattern === undefined) return undefined
+  const { line, column } = source.locate(path)
+  const { reason, owner, fix } = fields
+  return { pattern, ordinal: run.nextOrdinal(), at: { file: source.file, line, column }, reason, owner, fix }
+}
+
+function pathOfPattern({ value, path }: PlacedEntry): DocumentPath {
   return typeof value === 'string' ? path : [...path, 'pattern']
 }
 
-function warnOfDuplicates(entries: readonly CompiledEntry[], run: Compilation): void {
-  const seen = new Map<string, PolicyEntry>()
-  for (const { entry, item } of entries) {
-    const first = seen.get(entry.pattern.normalised)
-    if (first === undefined) seen.set(entry.pattern.normalised, entry)
-    else
-      run.warnings.add(
-        item.source,
-        pathOfPattern(item),
-        `says the same as ${formatOrigin(first.at)}`,
-        'remove one of the two',
-      )
-  }
+function warnOfDuplicate(first: PolicyEntry, item: PlacedEntry, run: Compilation): void {
+  const message = `says the same as ${formatOrigin(first.at)}`
+  run.warnings.add(item.source, pathOfPattern(item), message, 'remove one of the two')
 }

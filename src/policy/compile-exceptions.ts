@@ -1,10 +1,11 @@
 /** Exceptions: compiled, with their dates read and their scopes checked. */
 
 import { type Compilation, compilePattern, type Placed } from './compile-entries.js'
-import { compileGlob, countStars, type GlobMatcher, MAX_STARS } from './glob.js'
+import { countStars, type GlobMatcher, MAX_STARS } from './glob.js'
 import type { ExceptionDocument } from './policy-document.js'
 import type { ExceptionEntry, ImageException } from './policy-entry.js'
-import { type DocumentPath, formatOrigin, type PolicySource } from './policy-problem.js'
+import { type DocumentPath, formatOrigin, type ValueLocator } from './policy-problem.js'
+import { endsStep, type Steps } from './steps.js'
 
 const TIMESTAMP = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:\d{2})$/
 const NAMESPACE_GLOB = /^[a-z0-9*](?:[a-z0-9*-]{0,61}[a-z0-9*])?$/
@@ -15,11 +16,15 @@ export interface CompiledExceptions {
   readonly entries: readonly ExceptionEntry[]
 }
 
-export function compileExceptions(items: readonly Placed<ExceptionDocument>[], run: Compilation): CompiledExceptions {
+export function* compileExceptions(
+  items: readonly Placed<ExceptionDocument>[],
+  run: Compilation,
+): Steps<CompiledExceptions> {
   const exceptions: ImageException[] = []
   const entries: ExceptionEntry[] = []
   const seen = new Map<string, ImageException>()
-  for (const item of items) {
+  for (const [position, item] of items.entries()) {
+    if (endsStep(position)) yield
     const exception = compileException(item, run)
     const former = seen.get(exception.id)
     if (former !== undefined) {
@@ -42,7 +47,7 @@ export function compileExceptions(items: readonly Placed<ExceptionDocument>[], r
 /** Matchers for names of namespaces, each bad one noted; no name at all matches nothing. */
 export function compileNamespaceGlobs(
   names: readonly string[],
-  source: PolicySource,
+  source: ValueLocator,
   path: DocumentPath,
   run: Compilation,
 ): readonly GlobMatcher[] {
@@ -76,7 +81,7 @@ function compileException({ value, source, path }: Placed<ExceptionDocument>, ru
 }
 
 interface GlobScope {
-  readonly source: PolicySource
+  readonly source: ValueLocator
   readonly path: DocumentPath
   readonly shape: RegExp
   readonly noun: string
@@ -98,7 +103,7 @@ function compileGlobs(globs: readonly string[], scope: GlobScope, run: Compilati
       run.errors.add(scope.source, at, `${JSON.stringify(glob)} holds more than ${MAX_STARS} "*"`)
       return []
     }
-    return [compileGlob(glob)]
+    return [run.globs(glob)]
   })
 }
 
@@ -106,7 +111,7 @@ function anyOf(matchers: readonly GlobMatcher[]): GlobMatcher {
   return text => matchers.some(matches => matches(text))
 }
 
-function readTime(text: string, source: PolicySource, path: DocumentPath, run: Compilation): number {
+function readTime(text: string, source: ValueLocator, path: DocumentPath, run: Compilation): number {
   const time = TIMESTAMP.test(text) ? Date.parse(text) : Number.NaN
   if (!Number.isNaN(time)) return time
   run.errors.add(source, path, `${JSON.stringify(text)} is no time with a zone`, 'write e.g. 2026-12-31T00:00:00Z')

@@ -1,50 +1,15 @@
-/**
- * Finds the entries whose pattern accepts a reference, at a cost that does not grow with their number.
- *
- * A tree of path segments under each host. An exact pattern hangs at its last segment, a prefix at its last fixed one,
- * and a pattern with wildcard segments at the last segment in front of the first wildcard: only what shares that
- * literal beginning with the reference is ever looked at. Entries of one place are told apart by tag and digest.
- */
+/** Finds the entries whose pattern accepts a reference, at a cost that does not grow with their number. */
 
+import { type IndexNode, insertEntry, type PatternEntry, type Place, type Roots } from './entry-tree.js'
 import type { ImageReference } from './image-reference.js'
-import { matchesPath } from './path-match.js'
-import type { PathPart, Pattern } from './pattern.js'
-
-/** Anything that is found through its pattern; `ordinal` is its place in the policy, the lowest wins. */
-export interface PatternEntry {
-  readonly pattern: Pattern
-  readonly ordinal: number
-}
+import { matchesTag } from './pattern.js'
+import { endsStep, type Steps } from './steps.js'
 
 /**
  * What a tag proves. `allow`: a tag in the pattern never accepts a reference with a digest, because the tag beside a
  * digest proves nothing. `deny`: the written tag is caught whatever stands beside it.
  */
 export type TagSemantics = 'allow' | 'deny'
-
-/** The entries of one place in the tree, by what they say about tag and digest. */
-interface Place<Entry> {
-  readonly anyTag: Entry[]
-  readonly byTag: Map<string, Entry[]>
-  readonly byDigest: Map<string, Entry[]>
-  readonly tagGlobs: Entry[]
-}
-
-interface WildcardEntry<Entry> {
-  /** The parts behind the node that it hangs at. */
-  readonly rest: readonly PathPart[]
-  readonly place: Place<Entry>
-  readonly isPrefix: boolean
-}
-
-export interface IndexNode<Entry> {
-  readonly children: Map<string, IndexNode<Entry>>
-  /** The first entry at or below this node: an example of what is known here. */
-  readonly first: Entry
-  exact: Place<Entry> | undefined
-  below: Place<Entry> | undefined
-  readonly wildcards: WildcardEntry<Entry>[]
-}
 
 export interface EntryIndex<Entry extends PatternEntry> {
   readonly entries: readonly Entry[]
@@ -53,10 +18,14 @@ export interface EntryIndex<Entry extends PatternEntry> {
   readonly wildcardHosts: ReadonlyMap<string, IndexNode<Entry>>
 }
 
-export function buildEntryIndex<Entry extends PatternEntry>(entries: readonly Entry[]): EntryIndex<Entry> {
-  const hosts = new Map<string, IndexNode<Entry>>()
-  const wildcardHosts = new Map<string, IndexNode<Entry>>()
-  for (const entry of entries) insert(entry.pattern.isHostWildcard ? wildcardHosts : hosts, entry)
+/** @param entries in policy order. */
+export function* buildEntryIndex<Entry extends PatternEntry>(entries: readonly Entry[]): Steps<EntryIndex<Entry>> {
+  const hosts: Roots<Entry> = new Map()
+  const wildcardHosts: Roots<Entry> = new Map()
+  for (const [index, entry] of entries.entries()) {
+    if (endsStep(index)) yield
+    insertEntry(entry.pattern.isHostWildcard ? wildcardHosts : hosts, entry)
+  }
   return { entries, hosts, wildcardHosts }
 }
 
@@ -96,102 +65,95 @@ function always(): boolean {
   return true
 }
 
-function insert<Entry extends PatternEntry>(roots: Map<string, IndexNode<Entry>>, entry: Entry): void {
-  const { host, parts, isPrefix } = entry.pattern
-  let node = childOf(roots, host, entry)
-  let depth = 0
-  for (const part of parts) {
-    if (part.kind !== 'literal') break
-    node = childOf(node.children, part.text, entry)
-    depth += 1
-  }
-  if (depth === parts.length) {
-    const place = (isPrefix ? node.below : node.exact) ?? emptyPlace<Entry>()
-    if (isPrefix) node.below = place
-    else node.exact = place
-    addTo(place, entry)
-    return
-  }
-  const place = emptyPlace<Entry>()
-  addTo(place, entry)
-  node.wildcards.push({ rest: parts.slice(depth), place, isPrefix })
-}
-
-function childOf<Entry>(children: Map<string, IndexNode<Entry>>, key: string, entry: Entry): IndexNode<Entry> {
-  const known = children.get(key)
-  if (known !== undefined) return known
-  const node: IndexNode<Entry> = {
-    children: new Map(),
-    first: entry,
-    exact: undefined,
-    below: undefined,
-    wildcards: [],
-  }
-  children.set(key, node)
-  return node
-}
-
-function emptyPlace<Entry>(): Place<Entry> {
-  return { anyTag: [], byTag: new Map(), byDigest: new Map(), tagGlobs: [] }
-}
-
-function addTo<Entry extends PatternEntry>(place: Place<Entry>, entry: Entry): void {
-  const { digest, tag } = entry.pattern
-  if (digest !== undefined) append(place.byDigest, digest, entry)
-  else if (tag.kind === 'any') place.anyTag.push(entry)
-  else if (tag.kind === 'exact') append(place.byTag, tag.tag, entry)
-  else place.tagGlobs.push(entry)
-}
-
-function append<Entry>(lists: Map<string, Entry[]>, key: string, entry: Entry): void {
-  const list = lists.get(key)
-  if (list === undefined) lists.set(key, [entry])
-  else list.push(entry)
-}
-
+/** Along literal steps there is one way to go, and nearly all trees have no other. */
 function walk<Entry extends PatternEntry>(host: IndexNode<Entry>, search: Search<Entry>): void {
   const { segments } = search
   let node: IndexNode<Entry> | undefined = host
   for (let depth = 0; node !== undefined; depth += 1) {
-    for (const { rest, isPrefix, place } of node.wildcards) {
-      if (matchesPath(rest, isPrefix, segments, depth)) searchPlace(place, search)
+    if (node.globs !== undefined || node.anyDepth !== undefined) {
+      walkAbreast(node, depth, search)
+      return
     }
     const segment = segments[depth]
     if (segment === undefined) {
-      if (node.exact !== undefined) searchPlace(node.exact, search)
+      searchPlace(node.exact, search)
       return
     }
-    if (node.below !== undefined) searchPlace(node.below, search)
-    node = node.children.get(segment)
+    searchPlace(node.below, search)
+    node = node.children?.get(segment)
   }
 }
 
-function searchPlace<Entry extends PatternEntry>(place: Place<Entry>, search: Search<Entry>): void {
+/**
+ * All ways at once, segment by segment. A node is reached by one step alone, so it stands at most once among those of a
+ * segment, and each glob is held against each segment at most once: no backtracking, whatever the strings.
+ */
+function walkAbreast<Entry extends PatternEntry>(from: IndexNode<Entry>, depth: number, search: Search<Entry>): void {
+  const { segments } = search
+  const loops = new Set<IndexNode<Entry>>()
+  const places = new Set<Place<Entry>>()
+  let nodes = [from]
+  for (let at = depth; nodes.length > 0; at += 1) {
+    addLoops(nodes, loops)
+    const segment = segments[at]
+    for (const { exact, below } of nodes) {
+      const place = segment === undefined ? exact : below
+      if (place !== undefined) places.add(place)
+    }
+    if (segment === undefined) break
+    nodes = nodes.flatMap(node => stepsFrom(node, segment))
+    nodes.push(...loops)
+  }
+  for (const place of places) searchPlace(place, search)
+}
+
+/** What stands behind a `**` is reached without any segment too, and stays among the nodes from then on. */
+function addLoops<Entry>(nodes: IndexNode<Entry>[], loops: Set<IndexNode<Entry>>): void {
+  // The list grows while it is read: a `**` may stand behind another.
+  for (const { anyDepth } of nodes) {
+    if (anyDepth === undefined || loops.has(anyDepth)) continue
+    loops.add(anyDepth)
+    nodes.push(anyDepth)
+  }
+}
+
+function stepsFrom<Entry>(node: IndexNode<Entry>, segment: string): readonly IndexNode<Entry>[] {
+  const steps: IndexNode<Entry>[] = []
+  const child = node.children?.get(segment)
+  if (child !== undefined) steps.push(child)
+  if (node.globs !== undefined) {
+    for (const { glob, node: below } of node.globs.values()) if (glob.matches(segment)) steps.push(below)
+  }
+  return steps
+}
+
+function searchPlace<Entry extends PatternEntry>(place: Place<Entry> | undefined, search: Search<Entry>): void {
+  if (place === undefined) return
   const { tag, digest } = search.reference
   consider(place.anyTag, search)
-  if (digest !== undefined) consider(place.byDigest.get(digest), search)
+  if (digest !== undefined) consider(place.byDigest?.get(digest), search)
   const doTagsCount = tag !== undefined && (digest === undefined || search.semantics === 'deny')
   if (!doTagsCount) return
-  consider(place.byTag.get(tag), search)
-  for (const entry of place.tagGlobs) {
-    const rule = entry.pattern.tag
-    if (isBetter(entry, search) && rule.kind === 'glob' && rule.matches(tag) && search.isEligible(entry)) {
-      search.best = entry
-    }
-  }
+  consider(place.byTag?.get(tag), search)
+  consider(place.tagGlobs, search, tag)
 }
 
-/** Entries stand in policy order, so the first eligible one is the best of its list. */
-function consider<Entry extends PatternEntry>(entries: readonly Entry[] | undefined, search: Search<Entry>): void {
+/**
+ * Entries stand in policy order, so the first eligible one is the best of its list.
+ *
+ * @param tag what the globs of these entries must match; undefined where all of them accept the tag.
+ */
+function consider<Entry extends PatternEntry>(
+  entries: readonly Entry[] | undefined,
+  search: Search<Entry>,
+  tag?: string,
+): void {
   if (entries === undefined) return
   for (const entry of entries) {
-    if (!isBetter(entry, search)) return
+    if (search.best !== undefined && entry.ordinal >= search.best.ordinal) return
+    if (tag !== undefined && !matchesTag(entry.pattern.tag, tag)) continue
     if (!search.isEligible(entry)) continue
     search.best = entry
     return
   }
-}
-
-function isBetter<Entry extends PatternEntry>(entry: Entry, search: Search<Entry>): boolean {
-  return search.best === undefined || entry.ordinal < search.best.ordinal
 }

@@ -10,7 +10,7 @@ import type { CompiledPolicy } from './compiled-policy.js'
 import { type EntryIndex, findEntry, type TagSemantics } from './entry-index.js'
 import { formatImageReference, type ImageReference, parseImageReference } from './image-reference.js'
 import type { NamespaceRules, NamespaceScope } from './namespace-rules.js'
-import type { TagRule } from './pattern.js'
+import { matchesTag } from './pattern.js'
 import { isLive, type MirrorEntry, type PolicyEntry } from './policy-entry.js'
 import type { Origin } from './policy-problem.js'
 import type { Outcome, Reason, Verdict } from './verdict.js'
@@ -126,17 +126,6 @@ function afterAllow(rules: NamespaceRules, reference: ImageReference, allowed: P
     }
   }
   return { outcome: 'allowed', reason: 'allow-entry', ...byEntry(allowed) }
-}
-
-function matchesTag(rule: TagRule, tag: string): boolean {
-  switch (rule.kind) {
-    case 'any':
-      return true
-    case 'exact':
-      return rule.tag === tag
-    case 'glob':
-      return rule.matches(tag)
-  }
 }
 
 function findFirst(

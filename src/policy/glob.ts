@@ -22,12 +22,24 @@ const OPTIONS = {
 } as const
 
 export type GlobMatcher = (text: string) => boolean
+/** Makes matchers of checked globs: `compileGlob`, or what `createGlobCompiler` gives. */
+export type GlobCompiler = (glob: string) => GlobMatcher
 
 /** How many `*` a text holds. */
 export function countStars(text: string): number {
   let stars = 0
   for (const character of text) if (character === '*') stars += 1
   return stars
+}
+
+/** Compiles each glob once: the same few stand in thousands of patterns, and an expression takes 30 µs to make. */
+export function createGlobCompiler(): GlobCompiler {
+  const known = new Map<string, GlobMatcher>()
+  return glob => {
+    const matcher = known.get(glob) ?? compileGlob(glob)
+    known.set(glob, matcher)
+    return matcher
+  }
 }
 
 /**
@@ -41,12 +53,16 @@ export function compileGlob(glob: string): GlobMatcher {
   const expression = picomatch.makeRe(glob, OPTIONS)
   const [first = '', ...middle] = glob.split('*')
   const last = middle.pop() ?? ''
-  return text =>
-    text.length <= MAX_TEXT_LENGTH &&
-    text.startsWith(first) &&
-    text.endsWith(last) &&
-    holdsBetween(text, first.length, middle, text.length - last.length) &&
-    expression.test(text)
+  // The same segment is asked again and again: at several places of one tree, and in each list of the policy.
+  let asked: string | undefined
+  let answer = false
+  return text => {
+    if (!text.startsWith(first) || !text.endsWith(last) || text.length > MAX_TEXT_LENGTH) return false
+    if (text === asked) return answer
+    asked = text
+    answer = holdsBetween(text, first.length, middle, text.length - last.length) && expression.test(text)
+    return answer
+  }
 }
 
 /**

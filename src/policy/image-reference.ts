@@ -53,7 +53,8 @@ const BARE_ID = /^[0-9a-f]{64}$/
 /** A segment, and a path of them. Alphanumerics and separators have no character in common: no backtracking. */
 const SEGMENT = /^[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*$/
 const PATH = /^[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*)*$/
-const DOMAIN_COMPONENT = /^[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?$/
+/** Components joined by dots; alphanumerics, dashes and dots have no character in common: no backtracking. */
+const DOMAIN_NAME = /^[A-Za-z0-9]+(?:-+[A-Za-z0-9]+)*(?:\.[A-Za-z0-9]+(?:-+[A-Za-z0-9]+)*)*$/
 const IPV6 = /^\[[0-9A-Fa-f:]+\]$/
 const PORT = /^[0-9]+$/
 const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/
@@ -150,9 +151,7 @@ export function problemOfHost(host: string): string | undefined {
   const name = portAt === -1 ? host : host.slice(0, portAt)
   if (portAt !== -1 && !PORT.test(host.slice(portAt + 1))) return "the registry's port is malformed"
   if (name.startsWith('[')) return IPV6.test(name) ? undefined : "the registry's IPv6 address is malformed"
-  return name.split('.').every(component => DOMAIN_COMPONENT.test(component))
-    ? undefined
-    : 'the registry host is malformed'
+  return DOMAIN_NAME.test(name) ? undefined : 'the registry host is malformed'
 }
 
 /** Why one path segment is malformed, or undefined. */

@@ -2,7 +2,7 @@
 
 export type { Command, UnwrapStep } from './command.js'
 export { type CommandLine, readCommandLine } from './command-line.js'
-export { compilePolicy } from './compile-policy.js'
+export { compileDocuments, compilePolicy } from './compile-policy.js'
 export { type CompiledPolicy, findException, type RuntimeTools } from './compiled-policy.js'
 export { type Action, type AdmissionQuestion, type Decision, decide, type JudgedImage } from './decide.js'
 export { cutRunes, escapeForeign } from './escape-foreign.js'
@@ -18,6 +18,7 @@ export { type LabelExpression, type LabelSelector, matchesSelector } from './lab
 export type { NamespaceScope } from './namespace-rules.js'
 export { type ParsedPattern, type Pattern, parsePattern } from './pattern.js'
 export { API_VERSION, KIND, policyJsonSchema } from './policy-document.js'
+export { type PlacedDocument, type PolicyDocuments, readPolicyDocuments } from './policy-documents.js'
 export { type ImageException, isLive } from './policy-entry.js'
 export {
   type DocumentPath,
@@ -27,6 +28,7 @@ export {
   type PolicySource,
   type Position,
 } from './policy-problem.js'
+export type { Steps } from './steps.js'
 export {
   type Confidence,
   compileToolCatalogue,

@@ -15,6 +15,8 @@ const FORBIDDEN: readonly (readonly [RegExp, string, string | undefined])[] = [
   [/[^\p{ASCII}]/u, 'holds a character outside ASCII, so it can match no image', undefined],
   [/["'`]/, 'has quotes inside its value', 'remove the inner quotes'],
 ]
+/** What nearly all patterns are made of: none of the characters that are looked for below. */
+const ORDINARY = /^[a-z0-9A-Z._/*:@-]*$/
 const SPECIAL = /[!()[\]{}?+\\]/
 const SEGMENT_WITH_STAR = /^[a-z0-9._*-]+$/
 const TAG_WITH_STAR = /^[A-Za-z0-9_.*-]{1,128}$/
@@ -35,7 +37,7 @@ export function fault(message: string, offset: number, hint?: string): PatternFa
 
 /** Faults of the pattern as a whole, before it is cut into its parts. */
 export function faultOfText(text: string): PatternFault | undefined {
-  return faultOfWhole(text) ?? faultOfSpecial(text)
+  return faultOfWhole(text) ?? (ORDINARY.test(text) ? undefined : (faultOfCharacters(text) ?? faultOfSpecial(text)))
 }
 
 /** @param name the pattern without tag and digest, of which `host` is the part in front, if it has one. */
@@ -58,9 +60,9 @@ export function faultOfHost(name: string, host: string | undefined): PatternFaul
 
 /** @param at where the path begins in the pattern. */
 export function faultOfPath(path: string, at: number): PatternFault | undefined {
-  const segments = path.split('/')
   if (path.length > MAX_REPOSITORY_LENGTH)
     return fault(`has a path longer than ${MAX_REPOSITORY_LENGTH} characters`, at)
+  const segments = path.split('/')
   if (segments.length > MAX_SEGMENTS) return fault(`has more than ${MAX_SEGMENTS} path segments`, at)
   let anyDepth = 0
   let offset = at
@@ -97,12 +99,16 @@ export function faultOfDigest(digest: string | undefined, at: number): PatternFa
 function faultOfWhole(text: string): PatternFault | undefined {
   if (text === '') return fault('is empty', 0, 'name a registry or a repository, e.g. registry.example.com/*')
   if (text.length > MAX_PATTERN_LENGTH) return fault(`is longer than ${MAX_PATTERN_LENGTH} characters`, 0)
+  const scheme = text.indexOf('://')
+  return scheme === -1 ? undefined : fault('has a scheme', 0, `remove "${text.slice(0, scheme + 3)}"`)
+}
+
+function faultOfCharacters(text: string): PatternFault | undefined {
   for (const [characters, message, hint] of FORBIDDEN) {
     const offset = text.search(characters)
     if (offset !== -1) return fault(message, offset, hint)
   }
-  const scheme = text.indexOf('://')
-  return scheme === -1 ? undefined : fault('has a scheme', 0, `remove "${text.slice(0, scheme + 3)}"`)
+  return undefined
 }
 
 function faultOfSpecial(text: string): PatternFault | undefined {

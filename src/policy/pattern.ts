@@ -7,7 +7,7 @@
  * more than it means, is refused here, with the reason and the position.
  */
 
-import { compileGlob, type GlobMatcher } from './glob.js'
+import { compileGlob, type GlobCompiler, type GlobMatcher } from './glob.js'
 import { cutReference, normalRegistry, normalRepository, splitName } from './image-reference.js'
 import {
   fault,
@@ -35,11 +35,22 @@ const PUBLIC_REGISTRIES: ReadonlySet<string> = new Set([
 /** `*.` over these admits registries of any customer of the provider, or of a whole top-level domain. */
 const PUBLIC_SUFFIXES = /^(?:[^.]+|pkg\.dev|azurecr\.io|gcr\.io|amazonaws\.com|dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com)$/
 
+const ANY_DEPTH = { kind: 'any-depth' } as const
+const ANY_TAG = { kind: 'any' } as const
+const NO_WARNINGS: readonly PatternFault[] = []
+
+/** One segment; a string stands for itself. */
 export type PathPart =
-  | { readonly kind: 'literal'; readonly text: string }
-  | { readonly kind: 'glob'; readonly matches: GlobMatcher }
+  | string
+  | GlobPart
   /** Any number of segments, none included. */
   | { readonly kind: 'any-depth' }
+
+export interface GlobPart {
+  readonly kind: 'glob'
+  readonly text: string
+  readonly matches: GlobMatcher
+}
 
 export type TagRule =
   | { readonly kind: 'any' }
@@ -66,8 +77,8 @@ export type ParsedPattern =
   | { readonly ok: true; readonly pattern: Pattern; readonly warnings: readonly PatternFault[] }
   | { readonly ok: false; readonly fault: PatternFault }
 
-/** Read one pattern. Never throws. */
-export function parsePattern(text: string): ParsedPattern {
+/** Read one pattern. Never throws. @param toMatcher compiles a checked glob; one that remembers saves time and memory. */
+export function parsePattern(text: string, toMatcher: GlobCompiler = compileGlob): ParsedPattern {
   const whole = faultOfText(text)
   if (whole !== undefined) return { ok: false, fault: whole }
   const { name, tag, digest, tagAt, digestAt } = cutReference(text)
@@ -77,40 +88,68 @@ export function parsePattern(text: string): ParsedPattern {
     faultOfHost(name, host) ?? faultOfPath(path, pathAt) ?? faultOfTag(tag, tagAt) ?? faultOfDigest(digest, digestAt)
   if (fault !== undefined) return { ok: false, fault }
 
+  const pattern = normalise({ text, host, path, tag, digest }, toMatcher)
+  const portAt = host === undefined ? -1 : host.lastIndexOf(':')
+  return { ok: true, pattern, warnings: warningsOf(pattern, { portAt, tag, tagAt }) }
+}
+
+interface WrittenParts {
+  readonly text: string
+  readonly host: string | undefined
+  readonly path: string
+  readonly tag: string | undefined
+  readonly digest: string | undefined
+}
+
+function normalise({ text, host, path, tag, digest }: WrittenParts, toMatcher: GlobCompiler): Pattern {
   const registry = normalRegistry(host)
   const isHostWildcard = registry.startsWith('*.')
   const isWholeBelow = path === '*' || path === '**'
   const repository = isWholeBelow ? path : normalRepository(registry, path)
   const segments = repository.split('/')
-  const isPrefix = segments.at(-1) === '*' || segments.at(-1) === '**'
+  const last = segments.at(-1)
+  const isPrefix = last === '*' || last === '**'
+  if (isPrefix) segments.pop()
   const suffix = `${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`
-  const pattern: Pattern = {
+  return {
     text,
-    normalised: `${registry}/${repository}${suffix}`,
+    // Most are written so. The same string again needs no memory, and no second look when it is a key.
+    normalised: registry === host && repository === path ? text : `${registry}/${repository}${suffix}`,
     host: isHostWildcard ? registry.slice(2) : registry,
     isHostWildcard,
-    parts: (isPrefix ? segments.slice(0, -1) : segments).map(toPart),
+    parts: repository.includes('*') ? segments.map(segment => toPart(segment, toMatcher)) : segments,
     isPrefix,
-    tag: parseTagRule(tag),
+    tag: parseTagRule(tag, toMatcher),
     digest,
   }
-  return { ok: true, pattern, warnings: warningsOf(pattern, { portAt: registry.lastIndexOf(':'), tag, tagAt }) }
 }
 
 /** The rule of a tag that has been checked; `*` and a missing tag both mean any tag or digest. */
-export function parseTagRule(tag: string | undefined): TagRule {
-  if (tag === undefined || tag === '*') return { kind: 'any' }
-  return tag.includes('*') ? { kind: 'glob', matches: compileGlob(tag) } : { kind: 'exact', tag }
+export function parseTagRule(tag: string | undefined, toMatcher: GlobCompiler = compileGlob): TagRule {
+  if (tag === undefined || tag === '*') return ANY_TAG
+  return tag.includes('*') ? { kind: 'glob', matches: toMatcher(tag) } : { kind: 'exact', tag }
 }
 
-function toPart(segment: string): PathPart {
-  if (segment === '**') return { kind: 'any-depth' }
-  return segment.includes('*') ? { kind: 'glob', matches: compileGlob(segment) } : { kind: 'literal', text: segment }
+function toPart(segment: string, toMatcher: GlobCompiler): PathPart {
+  if (segment === '**') return ANY_DEPTH
+  return segment.includes('*') ? { kind: 'glob', text: segment, matches: toMatcher(segment) } : segment
+}
+
+/** Whether the rule accepts a tag. */
+export function matchesTag(rule: TagRule, tag: string): boolean {
+  switch (rule.kind) {
+    case 'any':
+      return true
+    case 'exact':
+      return rule.tag === tag
+    case 'glob':
+      return rule.matches(tag)
+  }
 }
 
 /** Whether an allow entry of this pattern would admit what anybody can publish. */
 export function admitsPublicRegistry(pattern: Pattern): boolean {
-  const isWholeHost = pattern.isPrefix && pattern.parts.every(part => part.kind === 'any-depth')
+  const isWholeHost = pattern.isPrefix && pattern.parts.every(part => part === ANY_DEPTH)
   if (!isWholeHost || pattern.digest !== undefined) return false
   return pattern.isHostWildcard ? PUBLIC_SUFFIXES.test(pattern.host) : PUBLIC_REGISTRIES.has(pattern.host)
 }
@@ -122,6 +161,7 @@ interface WrittenPlaces {
 }
 
 function warningsOf(pattern: Pattern, places: WrittenPlaces): readonly PatternFault[] {
+  if (places.portAt === -1 && pattern.digest === undefined) return NO_WARNINGS
   const warnings: PatternFault[] = []
   const port = /:([0-9]+)$/.exec(pattern.host)?.[1]
   if (port !== undefined && (port.length > 5 || Number(port) > 65535 || Number(port) === 0)) {

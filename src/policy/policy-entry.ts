@@ -1,6 +1,6 @@
 /** The entries of a compiled policy: allow, deny, exception and mirror, each with its pattern and its place. */
 
-import type { PatternEntry } from './entry-index.js'
+import type { PatternEntry } from './entry-tree.js'
 import type { GlobMatcher } from './glob.js'
 import type { Origin } from './policy-problem.js'
 

@@ -1,6 +1,10 @@
 /** What is wrong, or doubtful, about a policy: where, why, and what to write instead. */
 
+import { KnownError } from '../errors.js'
 import { editDistance } from './edit-distance.js'
+
+/** At most so many problems are printed; the rest is counted. */
+const MAX_SHOWN_PROBLEMS = 50
 
 /** 1-based, as editors count. */
 export interface Position {
@@ -11,15 +15,19 @@ export interface Position {
 /** Keys and list indexes from the document's root to a value. */
 export type DocumentPath = readonly (string | number)[]
 
-/** One document of one file, already decoded, with a way to say where its parts stand. */
-export interface PolicySource {
+/** Says where the parts of a document stand. */
+export interface ValueLocator {
   readonly file: string
-  readonly value: unknown
   /**
    * Where the value at `path` begins or, with an offset, that character of its text (behind the quotes, if any). For a
    * path that does not exist: the nearest thing above it that does.
    */
   locate(path: DocumentPath, offset?: number): Position
+}
+
+/** One document of one file, already decoded. */
+export interface PolicySource extends ValueLocator {
+  readonly value: unknown
   /** Where the key itself stands. */
   locateKey(path: DocumentPath): Position
 }
@@ -75,7 +83,15 @@ export function nearestWord(word: string, known: Iterable<string>): string | und
 export class ProblemList {
   readonly problems: PolicyProblem[] = []
 
-  add(source: PolicySource, path: DocumentPath, message: string, hint?: string, offset?: number): void {
+  /** @throws KnownError POLICY_INVALID with the problems in the order of their places, one a line; nothing without any. */
+  throwIfAny(): void {
+    if (this.problems.length === 0) return
+    const lines = this.problems.toSorted(byPlace).slice(0, MAX_SHOWN_PROBLEMS).map(formatProblem)
+    const rest = this.problems.length - lines.length
+    throw new KnownError('POLICY_INVALID', [...lines, ...(rest > 0 ? [`and ${rest} more problems`] : [])].join('\n'))
+  }
+
+  add(source: ValueLocator, path: DocumentPath, message: string, hint?: string, offset?: number): void {
     this.#push(source, source.locate(path, offset), path, message, hint)
   }
 
@@ -83,7 +99,12 @@ export class ProblemList {
     this.#push(source, source.locateKey(path), path, message, hint)
   }
 
-  #push(source: PolicySource, at: Position, path: DocumentPath, message: string, hint: string | undefined): void {
+  #push(source: ValueLocator, at: Position, path: DocumentPath, message: string, hint: string | undefined): void {
     this.problems.push({ file: source.file, ...at, path: formatPath(path), message, hint })
   }
+}
+
+function byPlace(left: PolicyProblem, right: PolicyProblem): number {
+  if (left.file !== right.file) return left.file < right.file ? -1 : 1
+  return left.line - right.line || left.column - right.column
 }

@@ -1,0 +1,34 @@
+/** The documents of one policy, once their shape is right: what comes between the files and the compilation. */
+
+import { KnownError } from '../errors.js'
+import { readDocument } from './document-problems.js'
+import type { PolicyDocument } from './policy-document.js'
+import { type PolicySource, ProblemList, type ValueLocator } from './policy-problem.js'
+
+export interface PlacedDocument {
+  readonly source: ValueLocator
+  readonly document: PolicyDocument
+}
+
+export interface PolicyDocuments {
+  readonly placed: readonly PlacedDocument[]
+  /** Seven hexadecimal characters over all that the documents say. */
+  readonly revision: string
+}
+
+/**
+ * Judge the shape of every document.
+ *
+ * @param hash a cryptographic digest as lower-case hex.
+ * @throws KnownError POLICY_INVALID with every problem at its place, one a line.
+ */
+export function readPolicyDocuments(sources: readonly PolicySource[], hash: (text: string) => string): PolicyDocuments {
+  if (sources.length === 0) throw new KnownError('POLICY_INVALID', 'no policy document was given')
+  const problems = new ProblemList()
+  const placed = sources.flatMap(source => {
+    const document = readDocument(source, problems)
+    return document === undefined ? [] : [{ source, document }]
+  })
+  problems.throwIfAny()
+  return { placed, revision: hash(JSON.stringify(placed.map(({ document }) => document))).slice(0, 7) }
+}
