@@ -1,7 +1,7 @@
 /** Policies of any size, as a large company might keep them, with images that they allow and images that they do not. */
 
 import { createHash } from 'node:crypto'
-import { parsePolicyText } from '../src/adapters/yaml.js'
+import { parsePolicyText, toPolicySource } from '../src/adapters/yaml.js'
 import { type CompiledPolicy, compilePolicy } from '../src/policy/index.js'
 
 /** Where and when images are judged: a namespace that no policy here has rules for. */
@@ -69,7 +69,7 @@ export function policyText(patterns: readonly string[]): string {
 
 /** From text to a compiled policy, as the commands do it once the file is read. */
 export function compileText(text: string): CompiledPolicy {
-  return compilePolicy(parsePolicyText(text, 'bench.yaml'), content =>
+  return compilePolicy(parsePolicyText(text, 'bench.yaml').map(toPolicySource), content =>
     createHash('sha256').update(content).digest('hex'),
   )
 }

@@ -86,7 +86,7 @@ t.test('each package has one owner', async t => {
     'prom-client': path => path === 'adapters/metrics.ts',
     'node-forge': path => path === 'adapters/certificates.ts',
     pino: path => path === 'logger.ts',
-    yaml: path => path === 'adapters/yaml.ts',
+    yaml: path => path === 'adapters/yaml.ts' || path === 'adapters/yaml-places.ts',
     libsql: path => path.startsWith('adapters/journal-') || path.startsWith('adapters/finding-store-'),
     picomatch: path => path === 'policy/glob.ts',
     zod: path => path.startsWith('policy/') || path === 'correlator/finding-schema.ts',

@@ -6,6 +6,7 @@ import { type CompiledPolicy, formatProblem } from '../policy/index.js'
 import type { FileWatchOptions } from './file-watch.js'
 import { type KeptState, keepLoaded } from './kept-value.js'
 import { loadPolicy } from './policy-files.js'
+import { loadPolicyAside } from './policy-thread.js'
 
 /** So many warnings of a reloaded policy are logged. */
 const MAX_LOGGED_WARNINGS = 10
@@ -31,16 +32,19 @@ export interface OpenPolicy {
 }
 
 /**
- * Load a policy and follow its files. A change is in force within a second, plus the time that the load takes.
+ * Load a policy and follow its files. A change is in force within a second, plus the time that the load takes; requests
+ * are answered meanwhile, by the policy that was in force before.
  *
  * @throws KnownError FILE_UNREADABLE or POLICY_INVALID when there is no good policy to begin with.
  */
-export function openPolicy(paths: readonly string[], options: PolicyWatchOptions): Promise<OpenPolicy> {
+export async function openPolicy(paths: readonly string[], options: PolicyWatchOptions): Promise<OpenPolicy> {
   const { log, onReload, onReject, ...rest } = options
-  return keepLoaded<CompiledPolicy>({
+  const closed = new AbortController()
+  const kept = await keepLoaded<CompiledPolicy>({
     ...rest,
     paths,
-    load: () => loadPolicy(paths),
+    // At the start nobody waits but us, and there is nothing to hold up.
+    load: former => (former === undefined ? loadPolicy(paths) : loadPolicyAside(paths, closed.signal)),
     // Comments and layout are no change, but they move the lines that messages name: the object is replaced all the same.
     isSame: (next, former) => next.revision === former.revision && next.name === former.name,
     // A policy that is wrong stays wrong until somebody edits it, and a large one takes long to read.
@@ -65,4 +69,11 @@ export function openPolicy(paths: readonly string[], options: PolicyWatchOptions
     onMend: ({ revision }) => log.info({ revision }, 'The policy files can be used again'),
     onFault: error => log.error({ err: error }, 'A reload of the policy failed: the last good policy stays in force'),
   })
+  return {
+    ...kept,
+    close: () => {
+      kept.close()
+      closed.abort()
+    },
+  }
 }

@@ -1,38 +1,42 @@
-/** YAML, and JSON with it: the only owner of the `yaml` package. Values with their places, and sentences for errors. */
+/** YAML, and JSON with it: values with their places, and sentences for errors. */
 
-import {
-  type Document,
-  isMap,
-  isNode,
-  isScalar,
-  LineCounter,
-  type Node,
-  parseAllDocuments,
-  visit,
-  type YAMLError,
-} from 'yaml'
+import { type Document, LineCounter, parseAllDocuments, visit, type YAMLError } from 'yaml'
 import { KnownError, type KnownErrorCode } from '../errors.js'
-import { type DocumentPath, escapeForeign, type PolicySource, type Position } from '../policy/index.js'
+import { escapeForeign, type PolicySource, type Position } from '../policy/index.js'
+import { type DocumentPlaces, lineStartsOf, locateKey, locateValue } from './document-places.js'
+import { type FoldedText, foldListRuns } from './list-runs.js'
+import { placesOf } from './yaml-places.js'
 
 /** Manifests may use anchors; a bounded number of aliases keeps "a billion laughs" from being expanded. */
 const MAX_MANIFEST_ALIASES = 1000
 /** So many errors of one file are shown. */
 const MAX_SHOWN_ERRORS = 10
 
+/** One document of a policy file: nothing but data, so that it can be parsed in another thread. */
+export interface ParsedDocument {
+  readonly file: string
+  readonly value: unknown
+  readonly places: DocumentPlaces
+}
+
 /**
- * The documents of one policy file, each with a way to locate its parts.
+ * The documents of one policy file.
  *
  * @throws KnownError POLICY_INVALID with `file:line:column: reason` for what is no YAML; anchors are not accepted.
  */
-export function parsePolicyText(text: string, file: string): readonly PolicySource[] {
-  const { documents, lines } = parseText(text, file, 'POLICY_INVALID')
-  for (const document of documents) refuseAliases(document, file, lines)
-  return documents.map(document => ({
-    file,
-    value: toValue(document, 0, file, 'POLICY_INVALID'),
-    locate: (path, offset) => locate(document, lines, path, offset),
-    locateKey: path => locateKey(document, lines, path),
-  }))
+export function parsePolicyText(text: string, file: string): readonly ParsedDocument[] {
+  const folded = foldListRuns(text)
+  return (folded && parseFolded(text, file, folded)) ?? parseWhole(text, file)
+}
+
+/** A document as the policy's compiler takes it. */
+export function toPolicySource(parsed: ParsedDocument): ParsedDocument & PolicySource {
+  const { value, places } = parsed
+  return {
+    ...parsed,
+    locate: (path, offset) => locateValue(places, value, path, offset),
+    locateKey: path => locateKey(places, value, path),
+  }
 }
 
 /** The objects of a manifest: every document that is not empty, with `kind: List` left as it is. */
@@ -43,8 +47,36 @@ export function parseManifestText(
   const { documents, lines } = parseText(text, file, 'MANIFEST_INVALID')
   return documents.map(document => ({
     value: toValue(document, MAX_MANIFEST_ALIASES, file, 'MANIFEST_INVALID'),
-    line: locate(document, lines, []).line,
+    line: positionAt(lines, document.contents?.range?.[0] ?? 0).line,
   }))
+}
+
+function parseWhole(text: string, file: string): readonly ParsedDocument[] {
+  const { documents, lines } = parseText(text, file, 'POLICY_INVALID')
+  for (const document of documents) refuseAliases(document, file, lines)
+  const lineStarts = lineStartsOf(text)
+  return documents.map(document => {
+    const value = toValue(document, 0, file, 'POLICY_INVALID')
+    return { file, value, places: placesOf(document.contents, value).build(lineStarts) }
+  })
+}
+
+/** Undefined when the whole text must be parsed: a stand-in is no item of a list, or there is an error to locate. */
+function parseFolded(text: string, file: string, folded: FoldedText): readonly ParsedDocument[] | undefined {
+  try {
+    const { documents, lines } = parseText(folded.text, file, 'POLICY_INVALID')
+    for (const document of documents) refuseAliases(document, file, lines)
+    const lineStarts = lineStartsOf(text)
+    const unfolding = { ...folded, found: new Set<string>() }
+    const parsed = documents.map(document => {
+      const value = toValue(document, 0, file, 'POLICY_INVALID')
+      return { file, value, places: placesOf(document.contents, value, unfolding).build(lineStarts) }
+    })
+    return unfolding.found.size === folded.runs.size ? parsed : undefined
+  } catch (error) {
+    if (error instanceof KnownError) return undefined
+    throw error
+  }
 }
 
 interface ParsedText {
@@ -100,34 +132,6 @@ function toValue(document: Document, maxAliasCount: number, file: string, code: 
     const reason = cause instanceof Error ? escapeForeign(cause.message, 200) : 'it cannot be read'
     throw new KnownError(code, `${file}: ${reason}`, { cause })
   }
-}
-
-function locate(document: Document, lines: LineCounter, path: DocumentPath, offset?: number): Position {
-  for (let length = path.length; length >= 0; length -= 1) {
-    const node = length === 0 ? document.contents : document.getIn(path.slice(0, length), true)
-    if (!isNode(node) || node.range === undefined || node.range === null) continue
-    return positionAt(
-      lines,
-      node.range[0] + (length === path.length && offset !== undefined ? offsetIn(node, offset) : 0),
-    )
-  }
-  return { line: 1, column: 1 }
-}
-
-/** Inside quotes, the text begins one character later; inside a block scalar it begins on a later line: stay at its start. */
-function offsetIn(node: Node, offset: number): number {
-  if (!isScalar(node)) return 0
-  if (node.type === 'PLAIN') return offset
-  return node.type === 'QUOTE_SINGLE' || node.type === 'QUOTE_DOUBLE' ? offset + 1 : 0
-}
-
-function locateKey(document: Document, lines: LineCounter, path: DocumentPath): Position {
-  const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true)
-  if (isMap(parent)) {
-    const pair = parent.items.find(item => isScalar(item.key) && String(item.key.value) === String(path.at(-1)))
-    if (isNode(pair?.key) && pair.key.range) return positionAt(lines, pair.key.range[0])
-  }
-  return locate(document, lines, path)
 }
 
 function positionAt(lines: LineCounter, at: number): Position {

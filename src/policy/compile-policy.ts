@@ -15,7 +15,7 @@ import type { CompiledPolicy, RuntimeTools } from './compiled-policy.js'
 import { buildEntryIndex } from './entry-index.js'
 import { evaluate } from './evaluate.js'
 import { createGlobCompiler } from './glob.js'
-import { createRulesResolver, type NamespaceRules, type RuleSet } from './namespace-rules.js'
+import { createRulesResolver, type NamespaceRule, type NamespaceRules, type RuleSet } from './namespace-rules.js'
 import type { PolicySpec } from './policy-document.js'
 import { type PlacedDocument, type PolicyDocuments, readPolicyDocuments } from './policy-documents.js'
 import { type PolicyProblem, type PolicySource, ProblemList, type ValueLocator } from './policy-problem.js'
@@ -46,7 +46,7 @@ export function* compileDocuments({ placed, revision }: PolicyDocuments): Steps<
   const deniedTags = lists(spec => spec.tags?.deny, 'tags', 'deny')
   const allow = lists(spec => spec.allow, 'allow')
   const deny = lists(spec => spec.deny, 'deny')
-  const defaults: RuleSet & { readonly mode: Mode } = {
+  const defaults: Defaults = {
     mode: single(placed, run, spec => spec.mode, 'mode') ?? 'enforce',
     requireDigest: single(placed, run, spec => spec.digest?.require, 'digest', 'require'),
     deniedTags: compileDeniedTags(itemsOf(deniedTags), run),
@@ -60,25 +60,39 @@ export function* compileDocuments({ placed, revision }: PolicyDocuments): Steps<
   const mirrors = lists(spec => spec.mirrors, 'mirrors')
   const exceptionIndex = yield* buildEntryIndex(entries)
   const mirrorIndex = yield* buildEntryIndex(compileMirrors(itemsOf(mirrors), run))
-  const rulesFor = createRulesResolver(defaults, rules)
-  const policy: CompiledPolicy = {
+  const policy = assemble(defaults, rules, {
     name: [...new Set(placed.map(({ document }) => document.metadata.name))].join('+'),
     revision,
     help: single(placed, run, spec => spec.help, 'help'),
-    needsNamespaceLabels: rules.some(rule => rule.target.by === 'labels'),
-    warnings: [],
     runtime: mergeRuntime(placed, run),
     exceptions,
     exceptionIndex,
     mirrorIndex,
+  })
+  run.errors.throwIfAny()
+  return { ...policy, warnings: [...run.warnings.problems, ...(yield* findUselessFixes(policy))] }
+}
+
+type Defaults = RuleSet & { readonly mode: Mode }
+type PlainParts = 'name' | 'revision' | 'help' | 'runtime' | 'exceptions' | 'exceptionIndex' | 'mirrorIndex'
+
+/** Apart from the compilation, whose documents and places the functions made here would keep in memory with them. */
+function assemble(
+  defaults: Defaults,
+  rules: readonly NamespaceRule[],
+  parts: Pick<CompiledPolicy, PlainParts>,
+): CompiledPolicy {
+  const rulesFor = createRulesResolver(defaults, rules)
+  return {
+    ...parts,
+    needsNamespaceLabels: rules.some(rule => rule.target.by === 'labels'),
+    warnings: [],
     denyEntries: [...defaults.deny.entries, ...rules.flatMap(rule => rule.deny.entries)],
     rulesFor,
     modeFor: scope => rulesFor(scope).mode,
     allowedIn: (scope, limit) => firstPatterns(rulesFor(scope), limit),
     allowedCountIn: scope => rulesFor(scope).allow.reduce((sum, index) => sum + index.entries.length, 0),
   }
-  run.errors.throwIfAny()
-  return { ...policy, warnings: [...run.warnings.problems, ...(yield* findUselessFixes(policy))] }
 }
 
 function createCompilation(): Compilation {

@@ -17,8 +17,8 @@ export {
 export { type LabelExpression, type LabelSelector, matchesSelector } from './label-selector.js'
 export type { NamespaceScope } from './namespace-rules.js'
 export { type ParsedPattern, type Pattern, parsePattern } from './pattern.js'
-export { API_VERSION, KIND, policyJsonSchema } from './policy-document.js'
-export { type PlacedDocument, type PolicyDocuments, readPolicyDocuments } from './policy-documents.js'
+export { API_VERSION, KIND, type PolicyDocument, policyJsonSchema } from './policy-document.js'
+export { readPolicyDocuments } from './policy-documents.js'
 export { type ImageException, isLive } from './policy-entry.js'
 export {
   type DocumentPath,
@@ -28,7 +28,7 @@ export {
   type PolicySource,
   type Position,
 } from './policy-problem.js'
-export type { Steps } from './steps.js'
+export { runSteps, type Steps } from './steps.js'
 export {
   type Confidence,
   compileToolCatalogue,

@@ -5,13 +5,13 @@ import { readDocument } from './document-problems.js'
 import type { PolicyDocument } from './policy-document.js'
 import { type PolicySource, ProblemList, type ValueLocator } from './policy-problem.js'
 
-export interface PlacedDocument {
-  readonly source: ValueLocator
+export interface PlacedDocument<Source = ValueLocator> {
+  readonly source: Source
   readonly document: PolicyDocument
 }
 
-export interface PolicyDocuments {
-  readonly placed: readonly PlacedDocument[]
+export interface PolicyDocuments<Source = ValueLocator> {
+  readonly placed: readonly PlacedDocument<Source>[]
   /** Seven hexadecimal characters over all that the documents say. */
   readonly revision: string
 }
@@ -22,7 +22,10 @@ export interface PolicyDocuments {
  * @param hash a cryptographic digest as lower-case hex.
  * @throws KnownError POLICY_INVALID with every problem at its place, one a line.
  */
-export function readPolicyDocuments(sources: readonly PolicySource[], hash: (text: string) => string): PolicyDocuments {
+export function readPolicyDocuments<Source extends PolicySource>(
+  sources: readonly Source[],
+  hash: (text: string) => string,
+): PolicyDocuments<Source> {
   if (sources.length === 0) throw new KnownError('POLICY_INVALID', 'no policy document was given')
   const problems = new ProblemList()
   const placed = sources.flatMap(source => {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { parsePolicyText } from '../../src/adapters/yaml.js'
+import { parsePolicyText, toPolicySource } from '../../src/adapters/yaml.js'
 import { KnownError } from '../../src/errors.js'
 import { type CompiledPolicy, compilePolicy, findException, policyJsonSchema } from '../../src/policy/index.js'
 import { documentOf, policyOf, scope, sha256, sourceOf } from '../support/policies.js'
@@ -8,7 +8,7 @@ import { documentOf, policyOf, scope, sha256, sourceOf } from '../support/polici
 const HEAD = 'apiVersion: sallyport.dev/v1\nkind: ImagePolicy\nmetadata: { name: test }\nspec:\n'
 const compileText = (...bodies: string[]): CompiledPolicy =>
   compilePolicy(
-    bodies.flatMap((body, index) => parsePolicyText(HEAD + body, `${'abc'.charAt(index)}.yaml`)),
+    bodies.flatMap((body, index) => parsePolicyText(HEAD + body, `${'abc'.charAt(index)}.yaml`).map(toPolicySource)),
     sha256,
   )
 
