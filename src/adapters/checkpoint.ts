@@ -33,7 +33,7 @@ export interface FileMark {
 export interface Checkpoint {
   /** The file that is being read; undefined: nothing was read of it yet. */
   readonly file: FileMark | undefined
-  /** Rotated files that need not be read (again), as `backupKey` names them, the oldest first. */
+  /** Rotated files that need not be read (again), as `doneOf` names them, the oldest first. */
   readonly done: readonly string[]
   /** When it was written, in milliseconds since the epoch. */
   readonly at: number

@@ -16,8 +16,8 @@ import { type FileMark, parseCheckpoint, positionOf } from './checkpoint.js'
 import { BackupReader, type BackupStep } from './tail-backup-reader.js'
 import { backupKey } from './tail-backups.js'
 import type { Cursor } from './tail-cursor.js'
-import { isMissing, LiveFile } from './tail-live-file.js'
-import { reasonOf, unreadable } from './text-file.js'
+import { LiveFile } from './tail-live-file.js'
+import { isMissing, reasonOf, unreadable } from './text-file.js'
 
 const DEFAULT_POLL_MS = 250
 
@@ -113,12 +113,12 @@ class FileTail {
   }
 
   async *#awaitFile(): AsyncGenerator<SourcePart> {
-    yield { type: 'idle' }
     await this.#pause()
     this.#file = await LiveFile.open(this.#path)
-    if (this.#file === undefined) return
+    // Also while there is none: it may have come and gone between two looks.
     yield* this.#readBackups(undefined)
-    yield* this.#begin(this.#file)
+    if (this.#file === undefined) yield { type: 'idle' }
+    else yield* this.#begin(this.#file)
   }
 
   async *#follow(file: LiveFile): AsyncGenerator<SourcePart> {
@@ -160,7 +160,7 @@ class FileTail {
     if ((yield* this.#readOn(file)) === 'truncated') return yield* this.#startOver(file)
     if (this.#options.signal.aborted) return
     const key = backupKey(await file.head())
-    this.#backups.skip(key)
+    this.#backups.skip({ key, identity: file.identity })
     yield { type: 'end', position: this.#position(undefined) }
     await file.close()
     this.#file = await LiveFile.open(this.#path)

@@ -1,7 +1,7 @@
 /** Reads the rotated files of a followed one, each of them once, and knows which ones are done. */
 
 import { beginsWith, type FileMark } from './checkpoint.js'
-import { type Backup, type BackupFolder, createBackupFolder, readBackup } from './tail-backups.js'
+import { type Backup, type BackupFolder, createBackupFolder, doneOf, parseDone, readBackup } from './tail-backups.js'
 import { Cursor } from './tail-cursor.js'
 
 /** A rotated file that cannot be read may just be on its way from plain to gzipped. */
@@ -32,7 +32,7 @@ export interface BackupReaderOptions {
 }
 
 export class BackupReader {
-  /** Keys of rotated files that need not be read (again), the oldest first. */
+  /** Rotated files that need not be read (again), the oldest first: keys, of short files with their identity. */
   done: readonly string[] = []
   readonly #folder: BackupFolder
   readonly #options: BackupReaderOptions
@@ -45,12 +45,12 @@ export class BackupReader {
 
   /** None of the files that are older than the given one will be read. */
   async skipAll(live: LiveNeighbour | undefined): Promise<void> {
-    for (const { key } of await this.#olderThan(live)) this.skip(key)
+    for (const backup of await this.#olderThan(live)) this.skip(backup)
   }
 
-  /** The file with this key will not be read. */
-  skip(key: string): void {
-    this.done = [...this.done, key]
+  /** This file will not be read (again), whatever becomes of its name. */
+  skip(file: Pick<Backup, 'key' | 'identity'>): void {
+    this.done = [...this.done, doneOf(file)]
   }
 
   async has(key: string, identity: string): Promise<boolean> {
@@ -99,7 +99,7 @@ export class BackupReader {
 
   *#giveUp(backup: Backup | undefined, pending: FileMark | undefined): Generator<BackupStep> {
     if (backup !== undefined) {
-      this.skip(backup.key)
+      this.skip(backup)
       yield { type: 'unreadable', path: backup.path }
     } else if (pending !== undefined) yield { type: 'lost', mark: pending }
   }
@@ -119,8 +119,17 @@ export class BackupReader {
 
   #unread(backups: readonly Backup[]): readonly Backup[] {
     this.done = this.done.slice(-(backups.length + MAX_GONE))
-    const keys = new Set(this.done)
-    return backups.filter(({ key, head }) => !keys.has(key) && head?.length !== 0)
+    const entries = this.done.map(parseDone)
+    const keys = new Set(entries.map(({ key }) => key))
+    return backups.filter(backup => {
+      const { key, identity, head } = backup
+      if (head?.length === 0 || keys.has(key)) return false
+      // A short file that was written to after it was done has another key by now, and must not be read again.
+      return !entries.some(
+        done =>
+          done.identity === identity && head !== undefined && done.head !== undefined && beginsWith(head, done.head),
+      )
+    })
   }
 
   /** @returns where to go on when it could not be read to its end; `failed` when nothing was read. */
@@ -142,7 +151,7 @@ export class BackupReader {
       if (!isReadError(cause)) throw cause
       return cursor.mark ?? 'failed'
     }
-    this.skip(backup.key)
+    this.skip(backup)
     yield { type: 'end' }
     return 'done'
   }

@@ -4,22 +4,24 @@
  * gzipped. A file under the name of an unfinished compression (`.gz.tmp`) is none.
  */
 
-import { createReadStream } from 'node:fs'
-import { readdir, stat } from 'node:fs/promises'
+import { type FileHandle, open, readdir, stat } from 'node:fs/promises'
 import { basename, dirname, extname, join } from 'node:path'
-import { HEAD_BYTES, headOf } from './checkpoint.js'
+import { HEAD_BYTES, type Head, headOf } from './checkpoint.js'
 import { decompress } from './gzip-stream.js'
 import { countLeadingNuls } from './tail-cursor.js'
+import { isMissing, reasonOf, unreadable } from './text-file.js'
 
 const READ_BYTES = 256 * 1024
 const GZIP_SUFFIX = '.gz'
 /** Far more than anybody keeps; older ones are left alone. */
 const MAX_BACKUPS = 1000
+/** A rotation renames one file after the other: a list that was made meanwhile is made again. */
+const MAX_LOOKS = 5
 
 export interface Backup {
   readonly path: string
   readonly identity: string
-  /** What it is known by, whatever its name is by now: its beginning, or its name if it cannot be read. */
+  /** What it is known by, whatever its name is by now: its beginning, or its inode if it cannot be read. */
   readonly key: string
   /** Where its first byte stands that is not NUL. */
   readonly start: number
@@ -30,7 +32,7 @@ export interface Backup {
 }
 
 export interface BackupFolder {
-  /** @throws a system error when the directory cannot be read. */
+  /** @throws KnownError FILE_UNREADABLE when the directory is there and cannot be read. */
   list(): Promise<readonly Backup[]>
 }
 
@@ -38,12 +40,24 @@ export interface BackupFolder {
 export function createBackupFolder(path: string): BackupFolder {
   const known = new Map<string, Backup>()
   const folder = dirname(path)
+  const namesNow = async (): Promise<readonly string[]> => rotatedNames(await namesIn(folder), basename(path))
+  const look = async (names: readonly string[]): Promise<readonly Backup[]> => {
+    const backups: Backup[] = []
+    for (const name of names) {
+      const backup = await lookAt(join(folder, name), known)
+      if (backup !== undefined) backups.push(backup)
+    }
+    return backups
+  }
   return {
     async list() {
-      const backups: Backup[] = []
-      for (const name of rotatedNames(await readdir(folder), basename(path))) {
-        const backup = await lookAt(join(folder, name), known)
-        if (backup !== undefined) backups.push(backup)
+      let names = await namesNow()
+      let backups: readonly Backup[] = []
+      for (let looks = 0; looks < MAX_LOOKS; looks += 1) {
+        backups = await look(names)
+        const after = await namesNow()
+        if (after.join() === names.join() && (await areNamedSo(backups))) break
+        names = after
       }
       known.clear()
       for (const backup of backups) known.set(backup.version, backup)
@@ -58,17 +72,61 @@ export function backupKey(head: Buffer): string {
   return `${bytes}:${sha256}`
 }
 
-/** The plain bytes of a rotated file from `offset` on. @throws a system or zlib error. */
-export async function* readBackup({ path }: Backup, offset: number): AsyncGenerator<Buffer> {
-  let skip = offset
-  for await (const bytes of plainBytesOf(path)) {
-    if (skip >= bytes.length) {
-      skip -= bytes.length
-      continue
+/** A file that was done, as one text; `parseDone` reads it. */
+export function doneOf({ key, identity }: Pick<Backup, 'key' | 'identity'>): string {
+  return Number.parseInt(key, 10) < HEAD_BYTES ? `${key}:${identity}` : key
+}
+
+/** With identity and head when the file was shorter than the measure, so that it may have grown since. */
+export function parseDone(done: string): { key: string; identity?: string; head?: Head } {
+  const [bytes = '', sha256 = '', ...identity] = done.split(':')
+  const length = Number(bytes)
+  if (!(length > 0) || identity.length === 0) return { key: done }
+  return { key: `${bytes}:${sha256}`, identity: identity.join(':'), head: { bytes: length, sha256 } }
+}
+
+/**
+ * The plain bytes of a rotated file from `offset` on.
+ *
+ * @throws a system or zlib error; ESTALE when another file has its name by now, which is not to be taken for it.
+ */
+export async function* readBackup(
+  { path, identity }: Pick<Backup, 'path' | 'identity'>,
+  offset: number,
+): AsyncGenerator<Buffer> {
+  const handle = await open(path, 'r')
+  try {
+    if ((await identityOf(handle)) !== identity) throw Object.assign(new Error('it was renamed'), { code: 'ESTALE' })
+    let skip = offset
+    for await (const bytes of plainBytesOf(handle)) {
+      if (skip >= bytes.length) {
+        skip -= bytes.length
+        continue
+      }
+      yield skip === 0 ? bytes : bytes.subarray(skip)
+      skip = 0
     }
-    yield skip === 0 ? bytes : bytes.subarray(skip)
-    skip = 0
+  } finally {
+    await handle.close()
   }
+}
+
+/** A directory that has gone holds no rotated files; the followed file is then waited for. */
+async function namesIn(folder: string): Promise<readonly string[]> {
+  try {
+    return await readdir(folder)
+  } catch (cause) {
+    if (isMissing(cause)) return []
+    throw unreadable(folder, reasonOf(cause), cause)
+  }
+}
+
+async function areNamedSo(backups: readonly Backup[]): Promise<boolean> {
+  for (const { path, identity } of backups) {
+    const stats = await stat(path, { bigint: true }).catch(() => undefined)
+    if (stats === undefined || `${stats.dev}:${stats.ino}` !== identity) return false
+  }
+  return true
 }
 
 /** The oldest first. Of a file that stands there plain and gzipped, the plain one: the other may be unfinished. */
@@ -108,15 +166,16 @@ async function lookAt(path: string, known: ReadonlyMap<string, Backup>): Promise
   const version = `${path} ${identity} ${stats.size} ${stats.mtimeNs}`
   const before = known.get(version)
   if (before?.head?.length === HEAD_BYTES) return before
-  const begin = await readHead(path).catch(() => undefined)
+  const begin = await readHead(path, identity).catch(() => undefined)
   if (begin !== undefined) return { path, identity, version, key: backupKey(begin.head), ...begin }
-  return { path, identity, version, key: `unreadable:${basename(path)}`, start: 0, head: undefined }
+  return { path, identity, version, key: `unreadable:${identity}:${stats.size}`, start: 0, head: undefined }
 }
 
-async function readHead(path: string): Promise<{ start: number; head: Buffer }> {
+/** @throws when it cannot be read, or another file has its name by now. */
+async function readHead(path: string, identity: string): Promise<{ start: number; head: Buffer }> {
   let start = 0
   let head = Buffer.alloc(0)
-  for await (const bytes of plainBytesOf(path)) {
+  for await (const bytes of readBackup({ path, identity }, 0)) {
     const nuls = head.length === 0 ? countLeadingNuls(bytes) : 0
     start += nuls
     head = Buffer.concat([head, bytes.subarray(nuls, nuls + HEAD_BYTES - head.length)])
@@ -125,8 +184,13 @@ async function readHead(path: string): Promise<{ start: number; head: Buffer }> 
   return { start, head }
 }
 
-function plainBytesOf(path: string): AsyncGenerator<Buffer> {
-  return decompress(createReadStream(path, { highWaterMark: READ_BYTES }))
+function plainBytesOf(handle: FileHandle): AsyncGenerator<Buffer> {
+  return decompress(handle.createReadStream({ highWaterMark: READ_BYTES, autoClose: false }))
+}
+
+async function identityOf(handle: FileHandle): Promise<string> {
+  const { dev, ino } = await handle.stat({ bigint: true })
+  return `${dev}:${ino}`
 }
 
 function withoutGzip(name: string): string {

@@ -7,7 +7,7 @@ import { type FileHandle, open, stat } from 'node:fs/promises'
 import { beginsWith, type FileMark, HEAD_BYTES } from './checkpoint.js'
 import type { LiveNeighbour } from './tail-backup-reader.js'
 import { Cursor, countLeadingNuls } from './tail-cursor.js'
-import { reasonOf, unreadable } from './text-file.js'
+import { isMissing, reasonOf, unreadable } from './text-file.js'
 
 const READ_BYTES = 256 * 1024
 const NEWLINE = 0x0a
@@ -129,8 +129,4 @@ export class LiveFile {
     }
     return 0
   }
-}
-
-export function isMissing(cause: unknown): boolean {
-  return cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'
 }

@@ -72,6 +72,10 @@ export function reasonOf(cause: unknown): string {
   return REASONS.get(code) ?? (cause instanceof Error ? escapeForeign(cause.message, 200) : 'it cannot be read')
 }
 
+export function isMissing(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'
+}
+
 export function unreadable(file: string, reason: string, cause?: unknown): KnownError {
   return new KnownError('FILE_UNREADABLE', `cannot read ${escapeForeign(file, 300)}: ${reason}`, { cause })
 }

@@ -5,26 +5,18 @@
  * asked. One pass over the text, no going back, so that the time is in proportion to it whatever it holds.
  */
 
-import { isAssignment, type WorkBudget } from './command-words.js'
+import { commandOf, readAnsiQuoted, type ShellCommand, type ShellWord } from './command-shell-words.js'
+import type { WorkBudget } from './command-words.js'
 
 /** Nested `$(…)` and backticks; deeper ones are read as plain text. */
 const MAX_NESTING = 8
 
-/** In front of a command, and no command themselves. */
-const LEADING = new Set(['if', 'then', 'else', 'elif', 'do', 'while', 'until', '!', '{', '}'])
-/** Nothing in the words behind them is run. */
-const NO_COMMAND = new Set(['for', 'select', 'case', 'in', 'function', 'fi', 'done', 'esac'])
 /** Letters without a meaning of their own, outside of quotes and within double ones. */
 const PLAIN_RUN = /[^\s;|&()<>#"'`$\\]+/y
 const QUOTED_RUN = /[^"`$\\]+/y
 const FILE_DESCRIPTOR = /^\d{1,3}$/
-
-export interface ShellCommand {
-  /** The program and its arguments, without quotes, redirections and leading assignments; at least one. */
-  readonly words: readonly string[]
-  /** Offset of the program in the text. */
-  readonly start: number
-}
+/** What separates words: written out it is a blank, and `${IFS%??}` and `$IFS$9` are habits of those who may write none. */
+const SEPARATOR = /\$(?:IFS(?![A-Za-z0-9_])(?:\$9)?|\{IFS[^{}]{0,8}\})/y
 
 /** The commands in the order in which they end; no more than `maxCommands`, and what the budget allows to read. */
 export function splitShell(text: string, maxCommands: number, budget: WorkBudget): readonly ShellCommand[] {
@@ -38,7 +30,7 @@ interface Frame {
   readonly closer: ')' | '`' | undefined
   /** It stands within double quotes, which go on behind it. */
   readonly isQuoted: boolean
-  words: { readonly text: string; readonly start: number }[]
+  words: ShellWord[]
   word: string | undefined
   wordStart: number
   /** The next word is the target of a redirection. */
@@ -151,12 +143,28 @@ class ShellReader {
       return true
     }
     if (character !== '$') return false
-    if (!this.#isQuoted && (next === "'" || next === '"')) {
+    if (!this.#isQuoted && next === '"') {
       this.#at += 1
       return true
     }
+    if (!this.#isQuoted && next === "'") {
+      const quoted = readAnsiQuoted(this.#text, this.#at + 2)
+      this.#append(quoted.text)
+      this.#at = quoted.end
+      return true
+    }
+    if (!this.#isQuoted && this.#readSeparator()) return true
     if (next !== '(' || !this.#enter(')')) return false
     this.#at += 2
+    return true
+  }
+
+  #readSeparator(): boolean {
+    SEPARATOR.lastIndex = this.#at
+    const separator = SEPARATOR.exec(this.#text)?.[0]
+    if (separator === undefined) return false
+    this.#endWord()
+    this.#at += separator.length
     return true
   }
 
@@ -233,16 +241,9 @@ class ShellReader {
     const { words } = this.#frame
     this.#frame.words = []
     this.#frame.isTarget = false
-    let first = 0
-    while (first < words.length && isBeforeCommand(words[first]?.text ?? '')) first += 1
-    const program = words[first]
-    if (program === undefined || NO_COMMAND.has(program.text)) return
-    this.#commands.push({ words: words.slice(first).map(({ text }) => text), start: program.start })
+    const command = commandOf(words)
+    if (command !== undefined) this.#commands.push(command)
   }
-}
-
-function isBeforeCommand(word: string): boolean {
-  return word === '' || LEADING.has(word) || isAssignment(word)
 }
 
 function newFrame(closer: Frame['closer'], isQuoted: boolean): Frame {

@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { appendFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
@@ -11,6 +11,7 @@ import { measureEventFiles, readEventFiles } from '../../src/adapters/event-file
 import { tailFile } from '../../src/adapters/file-tail.js'
 import { openFindingSink, writeText } from '../../src/adapters/finding-sink.js'
 import { loadSplunkToolNames } from '../../src/adapters/splunk-macro-file.js'
+import { createBackupFolder, readBackup } from '../../src/adapters/tail-backups.js'
 import type { EventSource, SourcePosition } from '../../src/correlator/event-source.js'
 import { LineSplitter } from '../../src/correlator/line-splitter.js'
 
@@ -25,6 +26,12 @@ async function* linesOf(source: EventSource): AsyncGenerator<string> {
     for (const line of lines) yield line.type === 'line' ? line.bytes.toString() : 'too long'
     if (part.type === 'end') yield '='
   }
+}
+
+async function bytesOf(parts: AsyncIterable<Buffer>): Promise<string> {
+  const found: Buffer[] = []
+  for await (const part of parts) found.push(part)
+  return Buffer.concat(found).toString()
 }
 
 async function all(lines: AsyncGenerator<string>): Promise<string[]> {
@@ -190,6 +197,82 @@ t.test('a followed file', async t => {
     await tail.stop()
   })
 })
+
+t.test('a rotated file', async t => {
+  t.test('is not mistaken for the one that has its name by now', async t => {
+    const dir = t.testdir({ 'log.1': 'a\n' })
+    const path = join(dir, 'log')
+    const [backup] = await createBackupFolder(path).list()
+    if (backup === undefined) throw new Error('it is listed')
+    t.same(await bytesOf(readBackup(backup, 0)), 'a\n')
+    await rename(`${path}.1`, `${path}.2`)
+    await t.rejects(bytesOf(readBackup(backup, 0)), { code: 'ENOENT' })
+    await writeFile(`${path}.1`, 'b\n')
+    await t.rejects(bytesOf(readBackup(backup, 0)), { code: 'ESTALE' })
+  })
+
+  t.test('that was written to after it was done is not read again', async t => {
+    const path = join(t.testdir({ log: 'a\n' }), 'log')
+    const controller = new AbortController()
+    const options = { fromStart: true, pollMs: 5, now: () => 0, signal: controller.signal }
+    const lines = linesOf(tailFile(path, options))
+    const next = async () => (await lines.next()).value
+    t.equal(await next(), 'a')
+    await rename(path, `${path}.1`)
+    await writeFile(path, 'b\n')
+    t.same([await next(), await next()], ['=', 'b'])
+    await appendFile(`${path}.1`, 'late\n')
+    await rename(`${path}.1`, `${path}.2`)
+    await rename(path, `${path}.1`)
+    await writeFile(path, 'c\n')
+    t.same([await next(), await next()], ['=', 'c'])
+    controller.abort()
+    t.same(await all(lines), [])
+  })
+
+  t.test('that cannot be read is said once, whatever it is called later', async t => {
+    const path = join(t.testdir({ log: 'a\n' }), 'log')
+    const controller = new AbortController()
+    const options = { fromStart: true, pollMs: 1, now: () => 0, signal: controller.signal }
+    const gaps: string[] = []
+    const steps = [
+      () => writeFile(`${path}.1`, Buffer.from([0x1f, 0x8b, 9, 9, 9])),
+      () => rotateNumbered(path, 'b\n'),
+      () => rotateNumbered(path, 'c\n'),
+      () => controller.abort(),
+    ]
+    for await (const part of tailFile(path, options)) {
+      if (part.type === 'gap') gaps.push(part.gap.code)
+      if (part.type === 'idle') await steps.shift()?.()
+    }
+    t.same(gaps, ['backup-unreadable'])
+  })
+
+  t.test('may vanish with its directory', async t => {
+    const dir = t.testdir({ sub: { log: 'a\n' } })
+    const path = join(dir, 'sub', 'log')
+    const controller = new AbortController()
+    const lines = linesOf(tailFile(path, { fromStart: true, pollMs: 5, now: () => 0, signal: controller.signal }))
+    t.equal((await lines.next()).value, 'a')
+    const coming = lines.next()
+    await rm(join(dir, 'sub'), { recursive: true })
+    await mkdir(join(dir, 'sub'))
+    await writeFile(path, 'b\n')
+    t.equal((await coming).value, '=')
+    t.equal((await lines.next()).value, 'b')
+    controller.abort()
+    t.same(await all(lines), [])
+  })
+})
+
+/** As logrotate does it, the oldest first. */
+async function rotateNumbered(path: string, text: string): Promise<void> {
+  for (const number of [3, 2, 1]) {
+    if (existsSync(`${path}.${number}`)) await rename(`${path}.${number}`, `${path}.${number + 1}`)
+  }
+  await rename(path, `${path}.1`)
+  await writeFile(path, text)
+}
 
 t.test('what may have been missed is a gap', async t => {
   /** The gaps of a tail, and its position, once it has nothing more to say. */

@@ -3,8 +3,8 @@
  * a reader that is stopped and killed at any time. Every complete line is read exactly once, in the order of writing.
  */
 
-import { appendFile, copyFile, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { appendFile, copyFile, mkdir, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import t from 'tap'
@@ -12,13 +12,16 @@ import { tailFile } from '../../src/adapters/file-tail.js'
 import type { EventSource, SourceGap, SourcePart, SourcePosition } from '../../src/correlator/event-source.js'
 import { LineSplitter } from '../../src/correlator/line-splitter.js'
 
+/** Longer lines are skipped and counted, wherever reading was interrupted in them. */
+const MAX_LINE_BYTES = 400_000
+
 /** What the agent did, and what a reader must have seen. */
 interface Model {
   /** Complete lines, in the order of writing. */
   lines: string[]
   /** What stands behind the last newline. */
   torn: string
-  /** The last file was rotated with a torn line at its end: that is a line once another file has come. */
+  /** A file was rotated with a torn line at its end, and none with lines came after it: one must come to make it a line. */
   isTornEnd: boolean
   isPresent: boolean
   count: number
@@ -33,7 +36,7 @@ class Reader {
   lines: string[] = []
   #controller = new AbortController()
   #source: AsyncIterator<SourcePart>
-  #splitter = new LineSplitter()
+  #splitter = new LineSplitter(MAX_LINE_BYTES)
   #position: SourcePosition | undefined
 
   constructor(path: string) {
@@ -65,7 +68,7 @@ class Reader {
     this.#position = this.kept.position
     // Kept as JSON, between two processes.
     if (this.#position !== undefined) this.#position = JSON.parse(JSON.stringify(this.#position))
-    this.#splitter = new LineSplitter()
+    this.#splitter = new LineSplitter(MAX_LINE_BYTES)
     this.#source = this.#open()
   }
 
@@ -105,6 +108,8 @@ class Reader {
 interface World {
   readonly path: string
   readonly reader: Reader
+  /** Rotated files are named by logrotate's numbers, and renamed by each rotation; else by Tetragon's times. */
+  readonly isNumbered: boolean
   rotations: number
 }
 
@@ -116,21 +121,45 @@ function nextLine(model: Model, length: number): string {
   return `{"process_exec":{"exec_id":"${model.count}"${'x'.repeat(length)}}}`
 }
 
+/** What a reader makes of a line that is complete. */
+function complete(model: Model, ...lines: readonly string[]): void {
+  model.lines.push(...lines.map(line => (line.length > MAX_LINE_BYTES ? 'too long' : line)))
+}
+
 /** A torn line at the end of a file that is complete is a line: the agent will not write its rest. */
 function finishFile(model: Model): void {
-  model.isTornEnd = model.torn !== ''
-  if (model.isTornEnd) model.lines.push(model.torn)
+  if (model.torn === '') return
+  model.isTornEnd = true
+  complete(model, model.torn)
   model.torn = ''
 }
 
-function backupPath({ path, rotations }: World): string {
-  const time = new Date(Date.UTC(2026, 10, 22) + rotations * 61_001).toISOString().slice(0, -1).replaceAll(':', '-')
+/** The name for the next rotated file, with room made for it. */
+async function backupPath(world: World): Promise<string> {
+  const { path, isNumbered } = world
+  world.rotations += 1
+  if (isNumbered) {
+    await shift(path, 1)
+    return `${path}.1`
+  }
+  const at = Date.UTC(2026, 10, 22) + world.rotations * 61_001
+  const time = new Date(at).toISOString().slice(0, -1).replaceAll(':', '-')
   return `${path.slice(0, -'.log'.length)}-${time}.log`
 }
 
+/** As logrotate does it: the oldest first, so that no two have one name. */
+async function shift(path: string, number: number): Promise<void> {
+  const names = await readdir(dirname(path))
+  for (const suffix of ['', '.gz']) {
+    const name = `${basename(path)}.${number}${suffix}`
+    if (!names.includes(name)) continue
+    await shift(path, number + 1)
+    await rename(join(dirname(path), name), `${path}.${number + 1}${suffix}`)
+  }
+}
+
 async function rotate(world: World): Promise<string> {
-  world.rotations += 1
-  const backup = backupPath(world)
+  const backup = await backupPath(world)
   await rename(world.path, backup)
   return backup
 }
@@ -154,25 +183,21 @@ const isPresent = ({ isPresent }: Readonly<Model>) => isPresent
 const write = (lengths: readonly number[]) =>
   command(`write ${lengths}`, async (model, world) => {
     const lines = lengths.map(length => nextLine(model, length))
-    await appendFile(
-      world.path,
-      lines
-        .map(line => `${line}\n`)
-        .join('')
-        .replace(/^/, ''),
-    )
+    await appendFile(world.path, lines.map(line => `${line}\n`).join(''))
     const [first = '', ...rest] = lines
-    model.lines.push(model.torn + first, ...rest)
+    complete(model, model.torn + first, ...rest)
     model.torn = ''
+    model.isTornEnd = false
     model.isPresent = true
   })
 
-const writeTorn = command('write torn', async (model, world) => {
-  const piece = nextLine(model, 10)
-  await appendFile(world.path, piece)
-  model.torn += piece
-  model.isPresent = true
-})
+const writeTorn = (length: number) =>
+  command(`write torn ${length}`, async (model, world) => {
+    const piece = nextLine(model, length)
+    await appendFile(world.path, piece)
+    model.torn += piece
+    model.isPresent = true
+  })
 
 const rotateOnce = (isCompressed: boolean, isRecreated: boolean) =>
   command(
@@ -195,12 +220,13 @@ const rotateTwice = (isCompressed: boolean) =>
       finishFile(model)
       const line = nextLine(model, 20)
       await writeFile(world.path, `${line}\n`)
-      model.lines.push(line)
+      complete(model, line)
       const second = await rotate(world)
+      if (world.isNumbered && isCompressed) await gzip(`${world.path}.2`)
       const last = nextLine(model, 20)
       await writeFile(world.path, `${last}\n`)
-      model.lines.push(last)
-      if (isCompressed) for (const path of [first, second]) await gzip(path)
+      complete(model, last)
+      if (isCompressed) for (const path of world.isNumbered ? [second] : [first, second]) await gzip(path)
     },
     isPresent,
   )
@@ -212,8 +238,7 @@ const copyTruncate = (how: (typeof GOES_ON)[number], between: (typeof BETWEEN)[n
   command(
     `copytruncate, ${between} between, goes on ${how}${isCompressed ? ', gzip' : ''}`,
     async (model, world) => {
-      world.rotations += 1
-      const copy = backupPath(world)
+      const copy = await backupPath(world)
       const { size } = await stat(world.path)
       await copyFile(world.path, copy)
       if (between === 'kill') await world.reader.kill()
@@ -224,7 +249,7 @@ const copyTruncate = (how: (typeof GOES_ON)[number], between: (typeof BETWEEN)[n
       // A writer that does not append leaves a run of NUL bytes in front.
       if (how === 'at the old offset') await truncate(world.path, size)
       await appendFile(world.path, `${line}\n`)
-      model.lines.push(line)
+      complete(model, line)
       if (isCompressed) await gzip(copy)
     },
     isPresent,
@@ -266,8 +291,8 @@ function differenceOf({ lines }: Model, reader: Reader): string {
 }
 
 const commands = [
-  fc.array(fc.constantFrom(0, 30, 5000, 300_000), { minLength: 1, maxLength: 4 }).map(write),
-  fc.constant(writeTorn),
+  fc.array(fc.constantFrom(0, 30, 5000, 300_000, 600_000), { minLength: 1, maxLength: 4 }).map(write),
+  fc.constantFrom(10, 10, 350_000).map(writeTorn),
   fc.tuple(fc.boolean(), fc.boolean()).map(([isCompressed, isRecreated]) => rotateOnce(isCompressed, isRecreated)),
   fc.boolean().map(rotateTwice),
   fc
@@ -284,11 +309,13 @@ t.test('every complete line is read exactly once, in order, whatever happens to 
   const runs = 100
   const dir = t.testdir({})
   await fc.assert(
-    fc.asyncProperty(fc.commands(commands, { maxCommands: 40 }), async sequence => {
+    fc.asyncProperty(fc.commands(commands, { maxCommands: 40 }), fc.boolean(), async (sequence, isNumbered) => {
       run += 1
-      const path = join(dir, `run${run}.log`)
+      // A folder of its own: listing it is part of the work.
+      await mkdir(join(dir, `${run}`))
+      const path = join(dir, `${run}`, 'agent.log')
       await writeFile(path, '')
-      const world: World = { path, reader: new Reader(path), rotations: 0 }
+      const world: World = { path, reader: new Reader(path), isNumbered, rotations: 0 }
       // What was rotated away before the first reading ever is left alone.
       await world.reader.take(1, true)
       try {
