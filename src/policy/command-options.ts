@@ -30,3 +30,11 @@ export function skipSubcommand(words: readonly Word[], from: number, wrapper: Wr
   }
   return undefined
 }
+
+/** `--name=value` in its two parts. */
+export function splitOption(text: string): { option: string; value: string | undefined } {
+  const equals = text.startsWith('--') ? text.indexOf('=') : -1
+  return equals === -1
+    ? { option: text, value: undefined }
+    : { option: text.slice(0, equals), value: text.slice(equals + 1) }
+}

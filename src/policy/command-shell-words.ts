@@ -26,14 +26,14 @@ export interface ShellWord {
   readonly start: number
 }
 
-/** Undefined when these words run nothing. */
-export function commandOf(words: readonly ShellWord[]): ShellCommand | undefined {
+/** The command that these words are; none when they run nothing. */
+export function commandOf(words: readonly ShellWord[]): readonly ShellCommand[] {
   let first = 0
   while (first < words.length && isBeforeCommand(words[first]?.text ?? '')) first += 1
   const program = words[first]
-  if (program === undefined || NO_COMMAND.has(program.text)) return undefined
+  if (program === undefined || NO_COMMAND.has(program.text)) return []
   const rest = words.slice(first + 1).map(({ text }) => text)
-  return { words: [...programOf(program.text), ...rest], start: program.start }
+  return [{ words: [...programOf(program.text), ...rest], start: program.start }]
 }
 
 /**

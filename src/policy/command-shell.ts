@@ -15,7 +15,7 @@ const MAX_NESTING = 8
 const PLAIN_RUN = /[^\s;|&()<>#"'`$\\]+/y
 const QUOTED_RUN = /[^"`$\\]+/y
 const FILE_DESCRIPTOR = /^\d{1,3}$/
-/** What separates words: written out it is a blank, and `${IFS%??}` and `$IFS$9` are habits of those who may write none. */
+/** A blank for those who may write none: `$IFS`, `$IFS$9`, `${IFS%??}`. */
 const SEPARATOR = /\$(?:IFS(?![A-Za-z0-9_])(?:\$9)?|\{IFS[^{}]{0,8}\})/y
 
 /** The commands in the order in which they end; no more than `maxCommands`, and what the budget allows to read. */
@@ -241,8 +241,7 @@ class ShellReader {
     const { words } = this.#frame
     this.#frame.words = []
     this.#frame.isTarget = false
-    const command = commandOf(words)
-    if (command !== undefined) this.#commands.push(command)
+    this.#commands.push(...commandOf(words))
   }
 }
 

