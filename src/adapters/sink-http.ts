@@ -57,7 +57,7 @@ export async function openHttpTarget(sink: HttpSink): Promise<HttpTarget> {
       try {
         return { ok: true, answer: await post({ ...message, headers }, agent, deadline) }
       } catch (cause) {
-        const outcome = outcomeOfFailure(cause, sink.timeoutMs)
+        const outcome = outcomeOfFailure(cause, deadline.aborted ? sink.timeoutMs : undefined)
         // The CA may have been renewed.
         if (outcome.type === 'refused') {
           agent.destroy()
@@ -131,9 +131,12 @@ function retryAfterOf(value: string | undefined, now: number): number | undefine
   return ms > 0 ? ms : undefined
 }
 
-function outcomeOfFailure(cause: unknown, timeoutMs: number): SendOutcome {
+/** @param timeoutMs the time that is over; undefined: it is not. */
+function outcomeOfFailure(cause: unknown, timeoutMs: number | undefined): SendOutcome {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
   if (TLS_CODE.test(code)) return { type: 'refused', problem: `its certificate is not accepted: ${reasonOf(cause)}` }
-  const isTimeout = cause instanceof Error && (cause.name === 'TimeoutError' || cause.name === 'AbortError')
-  return { type: 'retry', problem: isTimeout ? `no answer within ${timeoutMs / 1_000} s` : reasonOf(cause) }
+  return {
+    type: 'retry',
+    problem: timeoutMs === undefined ? reasonOf(cause) : `no answer within ${timeoutMs / 1_000} s`,
+  }
 }
