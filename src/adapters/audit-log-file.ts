@@ -1,68 +1,144 @@
 /**
- * What the API server's audit log says of pods: `audit.k8s.io/v1` events, one a line, read once and kept as an index of the
- * requests that created or changed pods. Everything else is passed over by its bytes, without being parsed.
+ * What the API server's audit log says of pods: `audit.k8s.io/v1` events, one a line. Of finished files everything is read
+ * at once; a live one is followed through its rotation. Only the requests that create or change pods are kept.
  */
 
-import { readdir } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
 import type { AuditEvidence } from '../correlator/audit-evidence.js'
+import type { EventSource } from '../correlator/event-source.js'
 import { LineSplitter, type SplitLine } from '../correlator/line-splitter.js'
 import { KnownError } from '../errors.js'
 import { escapeForeign } from '../policy/index.js'
+import { decodeAuditEvent } from './audit-event.js'
 import { AuditIndex } from './audit-index.js'
-import { decodeAuditEvent, mayConcernPods } from './audit-event.js'
-import { type EventFileOptions, readEventFiles, STDIN_PATH } from './event-file.js'
+import { type EventFileOptions, readEventFiles } from './event-file.js'
+import { tailFile } from './file-tail.js'
 
-/** An event with request and response bodies: twice an object, at most. */
+/** An event with the bodies of request and response: two objects. */
 const MAX_LINE_BYTES = 8 * 1024 * 1024
 
-export interface AuditLogReport {
-  readonly lines: number
-  /** Requests that created or changed pods. */
-  readonly requests: number
+/** Counted while the log is read. */
+export interface AuditLogStats {
+  lines: number
+  /** Requests that created or changed pods, each once. */
+  requests: number
   /** Lines that are no audit event, or longer than 8 MiB. */
-  readonly unreadable: number
+  unreadable: number
 }
 
 export interface AuditLog extends AuditEvidence {
-  readonly report: AuditLogReport
+  readonly stats: Readonly<AuditLogStats>
 }
 
-export interface AuditLogOptions extends EventFileOptions {
-  /** How many requests are kept; the oldest are forgotten. Default 200,000. */
+export interface AuditLogOptions {
+  /** How many requests are kept; the oldest are forgotten. Default 50,000. */
   readonly maxRequests?: number
 }
 
 /**
- * Read logs to their ends, each with the rotated files beside it, oldest first; plain or gzipped; `-` is standard input.
+ * Read finished logs to their ends, the oldest first; plain or gzipped; `-` is standard input.
  *
  * @throws KnownError FILE_UNREADABLE for a file that cannot be read, or none of whose lines is an audit event.
  */
-export async function loadAuditLogs(paths: readonly string[], options: AuditLogOptions): Promise<AuditLog> {
-  const index = new AuditIndex(options.maxRequests)
-  const counts = { lines: 0, requests: 0, unreadable: 0 }
-  const readLine = (line: SplitLine): boolean => {
-    if (line.type === 'line' && line.bytes.length === 0) return false
-    counts.lines += 1
-    const event = line.type === 'line' ? decodeAuditEvent(line.bytes) : undefined
-    if (event === undefined) counts.unreadable += 1
-    else if (event.request !== undefined && index.add(event.request)) counts.requests += 1
-    if (event !== undefined) index.see(event.at)
-    return event !== undefined
-  }
+export async function loadAuditLogs(
+  paths: readonly string[],
+  options: AuditLogOptions & EventFileOptions,
+): Promise<AuditLog> {
+  const reader = new AuditLogReader(options)
   for (const path of paths) {
-    const splitter = new LineSplitter(MAX_LINE_BYTES)
-    let events = 0
-    let lines = counts.lines
-    const read = (all: readonly SplitLine[]): void => {
-      for (const line of all) if (readLine(line)) events += 1
+    const { lines, unreadable } = { ...reader.stats }
+    await reader.read(readEventFiles([path], options), () => {})
+    const read = reader.stats.lines - lines
+    if (read > 0 && reader.stats.unreadable - unreadable === read) {
+      const sentence = `${escapeForeign(path, 300)} is no audit log of an API server: none of its lines is an audit event`
+      throw new KnownError('FILE_UNREADABLE', sentence)
     }
-    for await (const part of readEventFiles(await withRotated(path), options)) {
-      if (part.type === 'bytes') read(splitter.push(part.bytes))
-      else if (part.type === 'end') read(splitter.end())
-    }
-    lines = counts.lines - lines
-    if (lines > 0 && events === 0) throw strangerOf(path)
   }
-  return Object.assign(index.evidence(), { report: counts })
+  return reader.log()
+}
+
+export interface FollowedAuditLog extends AuditLog {
+  /** Resolves when what the file held at the start is read, and at the end. */
+  whenCaughtUp(): Promise<void>
+  /** Resolves at the signal; rejects with KnownError FILE_UNREADABLE. */
+  readonly done: Promise<void>
+}
+
+export interface FollowAuditLogOptions extends AuditLogOptions {
+  readonly now: () => number
+  /** Ends it. */
+  readonly signal: AbortSignal
+}
+
+/** Read what a live log holds, then follow it. */
+export function followAuditLog(path: string, options: FollowAuditLogOptions): FollowedAuditLog {
+  const reader = new AuditLogReader(options)
+  const { now, signal } = options
+  let caughtUp = (): void => {}
+  const atEnd = new Promise<void>(resolve => {
+    caughtUp = resolve
+  })
+  const done = reader.read(tailFile(path, { fromStart: true, now, signal }), caughtUp)
+  return { ...reader.log(), done, whenCaughtUp: () => Promise.race([atEnd, done]) }
+}
+
+class AuditLogReader {
+  readonly stats: AuditLogStats = { lines: 0, requests: 0, unreadable: 0 }
+  readonly #index: AuditIndex
+
+  constructor({ maxRequests }: AuditLogOptions) {
+    this.#index = new AuditIndex(maxRequests)
+  }
+
+  log(): AuditLog {
+    const index = this.#index
+    return {
+      requestsOf: pod => index.requestsOf(pod),
+      unnamedCreations: (namespace, from, to) => index.unnamedCreations(namespace, from, to),
+      requestOfRecord: recordId => index.requestOfRecord(recordId),
+      coverage: () => index.coverage(),
+      stats: this.stats,
+    }
+  }
+
+  async read(source: EventSource, onIdle: () => void): Promise<void> {
+    const splitter = new LineSplitter(MAX_LINE_BYTES)
+    for await (const part of source) {
+      switch (part.type) {
+        case 'begin':
+          splitter.reset()
+          break
+        case 'bytes':
+          this.#take(splitter.push(part.bytes))
+          break
+        case 'end':
+          this.#take(splitter.end())
+          break
+        case 'idle':
+          onIdle()
+          break
+        case 'gap':
+          break
+      }
+    }
+  }
+
+  #take(lines: readonly SplitLine[]): void {
+    for (const line of lines) {
+      if (line.type === 'line' && line.bytes.length === 0) continue
+      this.stats.lines += 1
+      const decoded = line.type === 'line' ? decodeAuditEvent(line.bytes) : ({ type: 'malformed' } as const)
+      switch (decoded.type) {
+        case 'request':
+          this.#index.see(decoded.request.at)
+          if (this.#index.add(decoded.request)) this.stats.requests += 1
+          break
+        case 'other':
+          if (decoded.at !== undefined) this.#index.see(decoded.at)
+          break
+        case 'malformed':
+          this.stats.unreadable += 1
+          break
+      }
+    }
+  }
 }
