@@ -26,6 +26,9 @@ const SUSPICIOUS_REPEATS = 40
 const BRED_PAIRS = 6_000
 const QUICK_BRED_PAIRS = 600
 const FIRST_RUNS = 60
+/** Each takes 4,000 of the 200,000 steps that the loader grants a policy. */
+const MANY_PATTERNS = 48
+const HOSTILE_HOST = 'h.io'
 const ORDINARY: HostilePair = { pattern: 'h.io/team/*', image: 'h.io/team/app:1.27.3' }
 const ORDINARY_NAME = 'an ordinary image on a prefix pattern'
 
@@ -60,7 +63,8 @@ export async function measureHostile(plan: Plan): Promise<GroupReport> {
         ),
       ),
       row('the dearest pair, its pattern in every list of the policy', measureEverywhere(worst)),
-      row('100 patterns as bad as the dearest, behind one host', measureHundred(worst)),
+      row('100 times the dearest pattern, with other tags', measureHundred(worst)),
+      row('as many different ones behind one host as the loader accepts', measureMany(worst, MANY_PATTERNS)),
       row('a first run, when no expression is compiled yet', first),
       row('closest entry: 64 neighbours of 64 characters, twice', measureNeighbours()),
       ...picomatchRows,
@@ -124,12 +128,22 @@ function measureEverywhere({ pattern, image }: HostilePair): number {
   return costOf(policyOf([pattern], { deny: [pattern], exceptions: [exception] }), image)
 }
 
-/** The promise is one pattern's: entries that share what stands in front of their first wildcard add up. */
+/** As bad as the dearest, and one and all different from the first glob on, as far as the loader lets them. */
+function measureMany({ image }: HostilePair, count: number): number {
+  const patterns = Array.from({ length: count }, (_, index) => {
+    const letters = index.toString(2).padStart(6, '0').replaceAll('0', 'a').replaceAll('1', 'b')
+    return `${HOSTILE_HOST}/**/${Array.from({ length: 15 }, (_, part) => `*${letters.slice(part % 3, 1 + (part % 3))}*${letters.slice(part % 6)}`).join('/')}`
+  })
+  const policy = policyOf(patterns)
+  const images = [image, ...hostileImages().filter(one => one.startsWith(HOSTILE_HOST))]
+  return Math.max(...images.map(one => judgeMicros(policy, one, 10)))
+}
+
+/** Patterns that differ in nothing but their tags, as they are written for one repository after the other. */
 function measureHundred({ pattern, image }: HostilePair): number {
   const tagAt = pattern.indexOf(':')
   const name = tagAt === -1 ? pattern : pattern.slice(0, tagAt)
-  const policy = policyOf(Array.from({ length: 100 }, (_, index) => `${name}:v${index}`))
-  return judgeMicros(policy, image, 10)
+  return judgeMicros(policyOf(Array.from({ length: 100 }, (_, index) => `${name}:v${index}`)), image, 10)
 }
 
 /**

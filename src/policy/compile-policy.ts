@@ -12,12 +12,14 @@ import {
 import { compileExceptions } from './compile-exceptions.js'
 import { compileNamespaceRules } from './compile-namespaces.js'
 import type { CompiledPolicy, RuntimeTools } from './compiled-policy.js'
-import { buildEntryIndex } from './entry-index.js'
+import { buildEntryIndex, type EntryIndex } from './entry-index.js'
 import { evaluate } from './evaluate.js'
 import { createGlobCompiler } from './glob.js'
+import { MAX_STEPS, workOf } from './match-work.js'
 import { createRulesResolver, type NamespaceRule, type NamespaceRules, type RuleSet } from './namespace-rules.js'
 import type { PolicySpec } from './policy-document.js'
 import { type PlacedDocument, type PolicyDocuments, readPolicyDocuments } from './policy-documents.js'
+import type { ExceptionEntry } from './policy-entry.js'
 import { type PolicyProblem, type PolicySource, ProblemList, type ValueLocator } from './policy-problem.js'
 import { runSteps, type Steps } from './steps.js'
 import type { Mode } from './verdict.js'
@@ -69,6 +71,7 @@ export function* compileDocuments({ placed, revision }: PolicyDocuments): Steps<
     exceptionIndex,
     mirrorIndex,
   })
+  yield* checkWork([defaults, ...rules], exceptionIndex, run)
   run.errors.throwIfAny()
   return { ...policy, warnings: [...run.warnings.problems, ...(yield* findUselessFixes(policy))] }
 }
@@ -114,6 +117,27 @@ function firstPatterns({ allow }: NamespaceRules, limit = Number.POSITIVE_INFINI
     }
   }
   return patterns
+}
+
+/** An image names its path as it likes: what the wildcards of all lists can make of one must have a bound. */
+function* checkWork(
+  sets: readonly RuleSet[],
+  exceptions: EntryIndex<ExceptionEntry>,
+  { errors }: Compilation,
+): Steps<void> {
+  const ofExceptions = workOf(exceptions)
+  let total = ofExceptions?.steps ?? 0
+  let dearest = { steps: total, at: ofExceptions?.example.exception.at }
+  for (const index of sets.flatMap(({ allow, deny }) => [allow, deny])) {
+    yield
+    const work = workOf(index)
+    if (work === undefined) continue
+    total += work.steps
+    if (work.steps > dearest.steps) dearest = { steps: work.steps, at: work.example.at }
+  }
+  if (total <= MAX_STEPS || dearest.at === undefined) return
+  const message = `with wildcards like these, one image could take ${total} comparisons; ${MAX_STEPS} are the limit`
+  errors.addAt(dearest.at, message, 'use fewer "**", and write what is literal in front of the first wildcard')
 }
 
 /** A missing allow list is more likely forgotten than meant; `[]` says that nothing is allowed. */

@@ -101,8 +101,9 @@ function walkAbreast<Entry extends PatternEntry>(from: IndexNode<Entry>, depth: 
       if (place !== undefined) places.add(place)
     }
     if (segment === undefined) break
-    nodes = nodes.flatMap(node => stepsFrom(node, segment))
-    nodes.push(...loops)
+    const next = [...loops]
+    for (const node of nodes) addSteps(node, segment, next)
+    nodes = next
   }
   for (const place of places) searchPlace(place, search)
 }
@@ -117,14 +118,11 @@ function addLoops<Entry>(nodes: IndexNode<Entry>[], loops: Set<IndexNode<Entry>>
   }
 }
 
-function stepsFrom<Entry>(node: IndexNode<Entry>, segment: string): readonly IndexNode<Entry>[] {
-  const steps: IndexNode<Entry>[] = []
+function addSteps<Entry>(node: IndexNode<Entry>, segment: string, next: IndexNode<Entry>[]): void {
   const child = node.children?.get(segment)
-  if (child !== undefined) steps.push(child)
-  if (node.globs !== undefined) {
-    for (const { glob, node: below } of node.globs.values()) if (glob.matches(segment)) steps.push(below)
-  }
-  return steps
+  if (child !== undefined) next.push(child)
+  if (node.globs === undefined) return
+  for (const { glob, node: below } of node.globs.values()) if (glob.matches(segment)) next.push(below)
 }
 
 function searchPlace<Entry extends PatternEntry>(place: Place<Entry> | undefined, search: Search<Entry>): void {

@@ -95,6 +95,10 @@ export class ProblemList {
     this.#push(source, source.locate(path, offset), path, message, hint)
   }
 
+  addAt({ file, line, column }: Origin, message: string, hint?: string): void {
+    this.problems.push({ file, line, column, path: '', message, hint })
+  }
+
   addAtKey(source: PolicySource, path: DocumentPath, message: string, hint?: string): void {
     this.#push(source, source.locateKey(path), path, message, hint)
   }
