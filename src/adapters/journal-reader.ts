@@ -1,10 +1,11 @@
 /** The journal's reading end: answers the correlator while a webhook writes, and lists records for reports. */
 
 import type { AdmissionJournal, PodIdentity, RecordedAdmission } from '../correlator/admission-journal.js'
+import { KnownError } from '../errors.js'
 import type { DecisionRecord } from '../webhook/decision-record.js'
 import { keyOfName, keyOfUid } from './journal-index.js'
 import type { JournalDatabase } from './journal-schema.js'
-import { openForReading, readNumber } from './journal-schema.js'
+import { journalPath, openForReading, readNumber } from './journal-schema.js'
 
 /** Far more than one pod can have; a forged name must not fetch the whole journal. */
 const MAX_FOUND = 100
@@ -34,6 +35,8 @@ export interface JournalReader extends AdmissionJournal {
   /**
    * Oldest first; a page at a time, so that a reader holds up no writer and a million records fit. Where two webhooks
    * write one journal, records of the same tenth of a second may come in any order.
+   *
+   * @throws KnownError JOURNAL_UNUSABLE when the file turns out to be damaged on the way.
    */
   records(filter: { readonly since?: number; readonly namespace?: string }): IterableIterator<CountedRecord>
   close(): void
@@ -58,10 +61,9 @@ export function openJournalReader(directory: string): JournalReader {
   const find = createFinder(database)
   return {
     findAdmissions: pod => guarded(() => find(pod), []),
-    coverage: () => guarded(() => spansOf(database).at(-1), undefined),
     coverageSpans: () => guarded(() => spansOf(database), []),
     lossySpans: () => guarded(() => lossySpansOf(database), []),
-    records: filter => listRecords(database, filter),
+    records: filter => refusingDamage(directory, listRecords(database, filter)),
     close: () => {
       database.close()
     },
@@ -190,6 +192,19 @@ function spansOf(database: JournalDatabase): readonly Span[] {
 function lossySpansOf(database: JournalDatabase): readonly Span[] {
   const runs = database.prepare('SELECT started, last_seen FROM runs WHERE dropped > 0 ORDER BY started').all()
   return (runs as StoredRun[]).map(({ started, last_seen }) => ({ from: started, to: last_seen }))
+}
+
+/** A page that SQLite cannot read, or a line that is no record: a report over half a journal would look like a whole one. */
+function* refusingDamage<T>(directory: string, records: Iterable<T>): IterableIterator<T> {
+  try {
+    yield* records
+  } catch (cause) {
+    const isDamage = cause instanceof SyntaxError || (cause instanceof Error && 'code' in cause)
+    if (!isDamage || cause instanceof KnownError) throw cause
+    throw new KnownError('JOURNAL_UNUSABLE', `${journalPath(directory)}: the journal is damaged (${cause.message})`, {
+      cause,
+    })
+  }
 }
 
 function* listRecords(

@@ -1,8 +1,9 @@
 /** The journal's writes, one transaction a batch. Synchronous: it runs in the journal's own thread. */
 
+import { KnownError } from '../errors.js'
 import { openJournalIndex } from './journal-index.js'
 import type { JournalDatabase } from './journal-schema.js'
-import { openForWriting, readNumber } from './journal-schema.js'
+import { journalPath, openForWriting, readNumber } from './journal-schema.js'
 
 /** Batches that one DELETE takes at most: a short transaction each. */
 const PRUNE_STEP = 250
@@ -48,7 +49,7 @@ export interface JournalStore {
   close(now: number): void
 }
 
-/** @throws KnownError JOURNAL_UNUSABLE, see `openForWriting`. */
+/** @throws KnownError JOURNAL_UNUSABLE, see `openForWriting`; also when the journal knows a run of that id. */
 export function openJournalStore(
   directory: string,
   runId: string,
@@ -56,7 +57,7 @@ export function openJournalStore(
   retention: Retention,
 ): JournalStore {
   const database = openForWriting(directory)
-  database.prepare('INSERT INTO runs (id, started, last_seen) VALUES (?, ?, ?)').run([runId, started, started])
+  beginRun(database, directory, runId, started)
   const insertBatch = database.prepare('INSERT INTO batches (since, until, size, records) VALUES (?, ?, ?, ?)')
   const index = openJournalIndex(database)
   const repeat = database.prepare(
@@ -99,6 +100,14 @@ export function openJournalStore(
       database.close()
     },
   }
+}
+
+function beginRun(database: JournalDatabase, directory: string, runId: string, started: number): void {
+  const insert = database.prepare('INSERT INTO runs (id, started, last_seen) VALUES (?, ?, ?) ON CONFLICT DO NOTHING')
+  if (insert.run([runId, started, started]).changes > 0) return
+  database.close()
+  // Two runs of one id would vouch for each other's losses.
+  throw new KnownError('JOURNAL_UNUSABLE', `${journalPath(directory)}: it holds a run ${JSON.stringify(runId)} already`)
 }
 
 function inTransaction(database: JournalDatabase, work: () => void): void {

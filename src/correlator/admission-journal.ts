@@ -60,8 +60,6 @@ export interface AdmissionJournal {
    * no longer be read. Only within them does a missing record prove anything.
    */
   coverageSpans(): readonly CoverageSpan[]
-  /** The last of those stretches. */
-  coverage(): CoverageSpan | undefined
   /** The stretches over which a webhook ran and lost some of its records. Absent: it cannot be told. */
   lossySpans?(): readonly CoverageSpan[]
 }

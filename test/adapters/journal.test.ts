@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import Database from 'libsql'
@@ -228,7 +228,7 @@ if (process.argv[2] === 'write-without-end') {
       records.map((_, at) => START + 1 + at),
       'no gap: batches are kept whole and in order',
     )
-    t.ok(reader.coverage(), 'the run is known')
+    t.ok(reader.coverageSpans().length > 0, 'the run is known')
     const check = new Database(journalPath(directory))
     t.strictSame(check.prepare('PRAGMA integrity_check').raw(true).get(), ['ok'])
     check.close()
@@ -262,7 +262,7 @@ if (process.argv[2] === 'write-without-end') {
       { from: 0, to: 20_000 },
       { from: 100_000, to: 150_000 },
     ])
-    t.strictSame(reader.coverage(), { from: 100_000, to: 150_000 })
+    t.strictSame(reader.coverageSpans().at(-1), { from: 100_000, to: 150_000 })
     reader.close()
   })
 
@@ -278,7 +278,7 @@ if (process.argv[2] === 'write-without-end') {
       [...reader.records({})].map(({ firstAt }) => (firstAt - START) / 60_000),
       [2, 3],
     )
-    t.strictSame(reader.coverage(), { from: START + 60_001, to: START + 180_000 })
+    t.strictSame(reader.coverageSpans().at(-1), { from: START + 60_001, to: START + 180_000 })
     store.close(START + 180_000)
     reader.close()
   })
@@ -333,6 +333,28 @@ if (process.argv[2] === 'write-without-end') {
     await t.rejects(writerIn(folder('newer')), { code: 'JOURNAL_UNUSABLE' }, 'through the thread as well')
   })
 
+  t.test('two runs never share an id, and a damaged journal is said to be so', async t => {
+    const directory = t.testdir()
+    const store = openJournalStore(directory, 'run', START, GENEROUS)
+    t.throws(() => openJournalStore(directory, 'run', START, GENEROUS), { code: 'JOURNAL_UNUSABLE' })
+    for (let one = 1; one <= 200; one += 1) store.write(batchOf([recordOf(START + one)], ' '.repeat(5_000)))
+    store.close(START + 201)
+    const path = journalPath(directory)
+    const whole = readFileSync(path)
+    const reader = openJournalReader(directory)
+    t.equal([...reader.records({})].length, 200)
+    reader.close()
+    for (const [from, to] of [
+      [0.3, 0.6],
+      [0.1, 0.9],
+    ] as const) {
+      writeFileSync(path, Buffer.from(whole).fill(0xa5, Math.ceil(whole.length * from), Math.ceil(whole.length * to)))
+      const damaged = openJournalReader(directory)
+      t.throws(() => [...damaged.records({})], { code: 'JOURNAL_UNUSABLE' })
+      damaged.close()
+    }
+  })
+
   t.test('more records than can wait are dropped and counted, and the run vouches for nothing', async t => {
     const directory = t.testdir()
     const { writer, write } = await writerIn(directory)
@@ -352,7 +374,7 @@ if (process.argv[2] === 'write-without-end') {
       counts.reduce((sum, count) => sum + count, 0),
       25_000,
     )
-    t.equal(reader.coverage(), undefined)
+    t.strictSame(reader.coverageSpans(), [])
     reader.close()
   })
 }

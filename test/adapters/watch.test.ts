@@ -20,10 +20,12 @@ import { connect } from 'node:tls'
 import t, { type Test } from 'tap'
 import { type CertificateSet, createCertificates } from '../../src/adapters/certificates.js'
 import { loadUnchanged, watchFiles } from '../../src/adapters/file-watch.js'
+import { loadPolicy } from '../../src/adapters/policy-files.js'
+import { loadPolicyAside } from '../../src/adapters/policy-thread.js'
 import { type OpenPolicy, openPolicy } from '../../src/adapters/policy-watch.js'
 import { type OpenTls, openTls, type TlsMaterial } from '../../src/adapters/tls-watch.js'
 import { KnownError } from '../../src/errors.js'
-import type { CompiledPolicy } from '../../src/policy/index.js'
+import { type CompiledPolicy, evaluate } from '../../src/policy/index.js'
 
 const WATCH = { intervalMs: 20, settleMs: 10 }
 const DAY_MS = 86_400_000
@@ -502,3 +504,86 @@ function get(port: number, agent: Agent): Promise<string> {
       .end()
   })
 }
+
+t.test(
+  'while a large policy is reloaded, images are judged by the former or the next one and nobody waits',
+  async t => {
+    t.setTimeout(240_000)
+    const entries = Array.from(
+      { length: 100_000 },
+      (_, index) => `    - registry-${index % 50}.example/team/app-${index}\n`,
+    )
+    const text = (last: string) =>
+      `${policyText('').replace('  allow: []\n', '  allow:\n')}${entries.join('')}    - ${last}\n`
+    const path = join(t.testdir({ 'p.yaml': text('registry.one/app') }), 'p.yaml')
+    const replace = (next: string) => {
+      writeFileSync(`${path}.tmp`, next)
+      renameSync(`${path}.tmp`, path)
+    }
+    const { policy, reloaded, rejected } = await openTrial(t, [path])
+    const names = ['one', 'two', 'three', 'four']
+    const judged = new Map<string, number>()
+    let longestMs = 0
+    let turnAt = performance.now()
+    let isAsking = true
+    const ask = (): void => {
+      const now = performance.now()
+      longestMs = Math.max(longestMs, now - turnAt)
+      turnAt = now
+      const context = { namespace: { name: 'x', labels: {} }, now: 0 }
+      const allowed = names.filter(
+        name => evaluate(policy.current(), `registry.${name}/app`, context).outcome === 'allowed',
+      )
+      const one = allowed.join('+')
+      judged.set(one, (judged.get(one) ?? 0) + 1)
+      const old = evaluate(policy.current(), 'registry-7.example/team/app-57', context).outcome
+      if (old !== 'allowed') judged.set('', 1)
+      if (isAsking) setTimeout(ask, 1)
+    }
+    turnAt = performance.now()
+    ask()
+    replace(text('registry.two/app'))
+    await until(t, 'the good one is in force', () => reloaded.length === 1, 60_000)
+    replace(text('registry.bad*/app'))
+    await until(t, 'the bad one is refused', () => rejected.length === 1, 60_000)
+    t.match(rejected[0]?.message, /p\.yaml:100007:19: spec\.allow\[100000\]/, 'at its place')
+    replace(text('registry.three/app'))
+    await sleep(30)
+    replace(text('registry.four/app'))
+    await until(t, 'the later of two is in force', () => reloaded.at(-1)?.revision !== reloaded[0]?.revision, 60_000)
+    await policy.reload()
+    isAsking = false
+    t.ok(judged.has('one') && judged.has('two'), 'by the former until the next is in force')
+    t.notOk(judged.has(''), 'never by none')
+    t.notOk(
+      [...judged.keys()].some(key => key.includes('+')),
+      'never by two',
+    )
+    t.equal(
+      evaluate(policy.current(), 'registry.four/app', { namespace: { name: 'x', labels: {} }, now: 0 }).outcome,
+      'allowed',
+    )
+    // Read and compiled in one go, this takes a second and more on a quiet machine; here it may be eight times as slow.
+    t.comment(`the longest turn took ${Math.round(longestMs)} ms`)
+    t.ok(longestMs < 2_000, `the longest turn took ${Math.round(longestMs)} ms`)
+  },
+)
+
+t.test(
+  'a thread that reads a policy is stopped with the watch, and one that fails leaves the policy in force',
+  async t => {
+    const folder = t.testdir({ 'p.yaml': `${policyText('registry.one/*')}${'# padding\n'.repeat(10_000)}` })
+    const path = join(folder, 'p.yaml')
+    const stop = new AbortController()
+    const loading = loadPolicyAside([path], stop.signal)
+    stop.abort()
+    await t.rejects(loading, { name: 'AbortError' })
+    const loaded = await loadPolicyAside([path], new AbortController().signal)
+    t.equal(loaded.revision, (await loadPolicy([path])).revision)
+    writeFileSync(path, 'x: [\n'.padEnd(100_000, '#'))
+    await t.rejects(loadPolicyAside([path], new AbortController().signal), {
+      code: 'POLICY_INVALID',
+      message: /^.*p\.yaml:\d+:\d+: /,
+    })
+  },
+)

@@ -144,7 +144,6 @@ export function journalOf(
         uid === undefined ? record.namespace === namespace && record.name === name : record.uid === uid,
       ),
     coverageSpans: () => spans,
-    coverage: () => spans.at(-1),
   }
 }
 
