@@ -10,7 +10,8 @@ import { formatProblem } from '../policy/index.js'
 import { createOpsServer, type ReadinessCheck } from '../webhook/ops-server.js'
 import type { CommandIo } from './command-io.js'
 import { createLabelSource, type LabelSource } from './label-source.js'
-import { addressOf, type ListenAddress, listen, type RunningWebhook, startWebhook } from './start-webhook.js'
+import type { ListenAddress } from './listen-address.js'
+import { addressOf, listen, type RunningWebhook, startWebhook } from './start-webhook.js'
 
 export interface ServeSettings {
   readonly policy: readonly string[]

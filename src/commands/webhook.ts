@@ -5,14 +5,11 @@ import type { ClusterAccess } from '../adapters/kubernetes-client.js'
 import type { LogLevel } from '../logger.js'
 import { createLogger, LOG_LEVELS } from '../logger.js'
 import type { CommandIo } from './command-io.js'
+import { type ListenAddress, parseListen } from './listen-address.js'
 import { addPolicyOption } from './policy-options.js'
 import { serveWebhook } from './serve-webhook.js'
-import type { ListenAddress } from './start-webhook.js'
 
 const DEFAULT_LISTEN = '0.0.0.0:8443'
-/** `HOST:PORT`, an IPv6 host in brackets. */
-const LISTEN = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):([0-9]{1,5})$/
-const MAX_PORT = 65_535
 const MAX_SECONDS = 3600
 
 const HELP = `
@@ -103,14 +100,4 @@ function parseSeconds(written: string): number {
   const seconds = /^\d+(?:\.\d+)?$/.test(written) ? Number(written) : Number.NaN
   if (!(seconds <= MAX_SECONDS)) throw new InvalidArgumentError(`write seconds, at most ${MAX_SECONDS}`)
   return seconds
-}
-
-function parseListen(written: string): ListenAddress {
-  const match = LISTEN.exec(written)
-  const host = match?.[1] ?? match?.[2]
-  const port = Number(match?.[3])
-  if (host === undefined || port > MAX_PORT) {
-    throw new InvalidArgumentError('write HOST:PORT, such as 0.0.0.0:8443 or [::]:8443')
-  }
-  return { host, port }
 }

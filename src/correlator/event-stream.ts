@@ -54,6 +54,7 @@ function linesOf(part: SourcePart, splitter: LineSplitter, place: Place, stats: 
   switch (part.type) {
     case 'begin':
       splitter.reset()
+      stats.sources += 1
       Object.assign(place, { source: part.name, line: 0, events: 0 })
       return []
     case 'bytes':

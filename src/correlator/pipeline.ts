@@ -75,6 +75,7 @@ export async function* correlate(source: EventSource, options: CorrelatorOptions
     }
     coverage.note(store, gap)
     stats.evictedFindings = store.evictions
+    stats.lastEventAt = events.at(-1)?.time ?? stats.lastEventAt
     if (emit.when === 'at-end') continue
     coverage.noteLosses(store)
     yield* outlet.next(position, events.length === 0)
