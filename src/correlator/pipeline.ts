@@ -68,9 +68,10 @@ export async function* correlate(source: EventSource, options: CorrelatorOptions
   yield* outlet.resume(pending)
   const coverage = new StreamCoverage(stats, { staleMs, now, agentLosses: options.agentLosses })
   for await (const { events, position, gap } of readExecEvents(source, stats)) {
+    const readAt = now()
     for (const event of events) {
       for (const observation of detect(event)) store.observe(event, observation)
-      watch.see(event.time, now())
+      watch.see(event.time, readAt)
       coverage.see(event)
     }
     coverage.note(store, gap)
