@@ -63,9 +63,10 @@ function policyText(spec: object): string {
 export async function makeCertificates(
   processes: ProcessGroup,
   name: string,
+  names: readonly string[] = ['--dns', 'localhost', '--ip', '127.0.0.1'],
 ): Promise<Readonly<Record<string, string>>> {
   const folder = join(processes.folder, `certs-${name}`)
-  const argv = ['certs', '--out', folder, '--dns', 'localhost', '--ip', '127.0.0.1']
+  const argv = ['certs', '--out', folder, ...names]
   const { status, stderr } = await runSallyport(argv)
   if (status !== 0) throw new Error(`sallyport certs: ${stderr}`)
   const read = (file: string) => readFileSync(join(folder, file), 'utf8')
