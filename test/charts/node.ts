@@ -95,7 +95,10 @@ export async function playNode(server: ApiServer, namespace: string, ip: string)
     const component = componentOf(pod) ?? ''
     if (pod.spec.nodeName === undefined) await bind(server, namespace, pod)
     for (const volume of pod.spec.volumes) await mount(component, volume)
-    if (!isLeaving(pod) && !units.has(keyOf(pod))) units.set(keyOf(pod), await start(component, pod))
+    const unit = units.get(keyOf(pod))
+    // A rollback brings a template back, perhaps while the process of its former pods is still stopping.
+    const isFree = unit === undefined || !unit.process.isRunning
+    if (!isLeaving(pod) && isFree) units.set(keyOf(pod), await start(component, pod))
   }
 
   const tend = async (key: string, unit: Unit, pods: readonly Json[]): Promise<void> => {
@@ -104,7 +107,7 @@ export async function playNode(server: ApiServer, namespace: string, ip: string)
       unit.isStopping = true
       void unit.process.end('SIGTERM')
     }
-    const isReady = unit.process.isRunning && (await probe(ip, unit.opsPort))
+    const isReady = !unit.isStopping && unit.process.isRunning && (await probe(ip, unit.opsPort))
     for (const pod of alive) await report(server, namespace, pod, ip, isReady)
     // The last one of a template goes when its process has ended, as the kubelet would have it.
     const removable = alive.length > 0 || !unit.process.isRunning ? pods.filter(isLeaving) : []
