@@ -41,3 +41,18 @@ else that root could do is taken away. Without files of the node: any other user
 {{- end -}}
 {{- include "sallyport.withoutNulls" (merge (dict) .Values.correlator.securityContext $user $common) -}}
 {{- end -}}
+
+{{- /* Not empty when a sink is of this type: call with a list of root and type. */ -}}
+{{- define "sallyport.correlator.hasSink" -}}
+{{- $type := index . 1 -}}
+{{- range (index . 0).Values.correlator.sinks -}}
+{{- if or (eq . $type) (hasPrefix (printf "%s?" $type) .) (hasPrefix (printf "%s:" $type) .) -}}true{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Not empty when the correlator speaks to the API server. */ -}}
+{{- define "sallyport.correlator.asksServer" -}}
+{{- if or .Values.correlator.inventory (include "sallyport.correlator.hasSink" (list . "kubernetes-events")) (include "sallyport.correlator.hasSink" (list . "policy-report")) -}}
+true
+{{- end -}}
+{{- end -}}
