@@ -166,6 +166,7 @@ if (process.argv[2] === 'write-without-end') {
     const database = new Database(journalPath(directory))
     t.strictSame(database.prepare('SELECT count(*) FROM unindexed').raw(true).get(), [0])
     t.strictSame(database.prepare('SELECT count(*) > 1 FROM generations').raw(true).get(), [1])
+    t.strictSame(database.prepare('SELECT count(*) > 1 FROM key_pages').raw(true).get(), [1], 'in bulk')
     database.close()
     const reader = openJournalReader(directory)
     for (const one of [0, 5, 11]) {
