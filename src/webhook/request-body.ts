@@ -23,8 +23,11 @@ export function readBody(message: IncomingMessage, done: BodyRead): void {
   message.on('data', (chunk: Buffer) => {
     chunks.push(chunk)
   })
+  const fail = (error: Error): void => done(error, NOTHING)
   message.once('end', () => {
+    // Who goes away now has sent all: that is no error of the body.
+    message.off('error', fail)
     done(undefined, chunks.length === 1 ? (chunks[0] ?? NOTHING) : Buffer.concat(chunks))
   })
-  message.once('error', error => done(error, NOTHING))
+  message.once('error', fail)
 }
