@@ -271,7 +271,7 @@ if (process.argv[2] === 'write-without-end') {
     'a journal of version 1 gets its pages from the next webhook, also while it is read; they go with their batches',
     async t => {
       const directory = t.testdir()
-      const many = Array.from({ length: 9_000 }, (_, at) => at)
+      const many = Array.from({ length: 33_000 }, (_, at) => at)
       const write = (at: number) => {
         const store = openJournalStore(directory, `run-${at}`, START + at, GENEROUS)
         store.write({ ...batchOf([recordOf(START + at)]), keys: [...many, ...keysOf(recordOf(START + at))] })
