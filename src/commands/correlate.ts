@@ -30,6 +30,8 @@ const HELP = `
 Example:
   sallyport correlate --policy policies/starter.yaml --source file:/var/log/tetragon/tetragon.log --journal journal/
   tail -F tetragon.log | sallyport correlate --policy policies/ --source - --sink file:findings.jsonl
+  sallyport correlate --policy policies/ --source file:/var/log/tetragon/tetragon.log --state state/ \\
+    --sink 'hec:https://splunk.corp.example:8088?index=security&token-file=/etc/sallyport/hec-token'
 
 A followed file is read from its end, unless --from-start is given, and through its rotation. With --state a restart,
 after a kill too, goes on where the run before ended: no event is lost, no finding is repeated. A finding is written when
