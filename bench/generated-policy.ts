@@ -74,12 +74,8 @@ export function compileText(text: string): CompiledPolicy {
   )
 }
 
-/**
- * A compiled policy with these allow patterns, and what else its `spec` shall hold, without a detour over text.
- *
- * @param compile for a process that measures the compiled program: that program's own.
- */
-export function policyOf(patterns: readonly string[], rest: object = {}, compile = compilePolicy): CompiledPolicy {
+/** A compiled policy with these allow patterns, and what else its `spec` shall hold, without a detour over text. */
+export function policyOf(patterns: readonly string[], rest: object = {}): CompiledPolicy {
   const start = { line: 1, column: 1 }
   const value = {
     apiVersion: 'sallyport.dev/v1',
@@ -87,7 +83,7 @@ export function policyOf(patterns: readonly string[], rest: object = {}, compile
     metadata: { name: 'bench' },
     spec: { mode: 'enforce', allow: patterns, ...rest },
   }
-  return compile([{ file: 'bench.yaml', value, locate: () => start, locateKey: () => start }], () => '0000000')
+  return compilePolicy([{ file: 'bench.yaml', value, locate: () => start, locateKey: () => start }], () => '0000000')
 }
 
 /** Have every image judged anew that is judged in a namespace without rules of its own. */

@@ -68,6 +68,13 @@ const SUBCOMMANDS: ReadonlyMap<string, Subcommand> = new Map([
     },
   ],
   [
+    'trace',
+    {
+      summary: "show one pod's images: who let them in, what ran, what was found",
+      load: async io => (await import('./commands/trace.js')).traceCommand(io),
+    },
+  ],
+  [
     'demo',
     {
       summary: 'see both gates at work on recorded input, without a cluster',

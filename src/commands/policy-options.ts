@@ -54,7 +54,7 @@ function collect(value: string, former: unknown): string[] {
   return [...(Array.isArray(former) ? former : []), value]
 }
 
-function parseNamespace(text: string): string {
+export function parseNamespace(text: string): string {
   if (!NAMESPACE.test(text)) throw new InvalidArgumentError('it is no name of a namespace')
   return text
 }

@@ -1,10 +1,12 @@
 /** From the bytes of one source after another to exec events, with everything that could not be read counted. */
 
 import type { EventSource, SourceGap, SourcePart, SourcePosition } from './event-source.js'
-import { type ExecEvent, findGluedEvent } from './exec-event.js'
-import { createEventDecoder, type EventDecoder } from './exec-event-decoder.js'
+import { type DecodedEvent, type ExecEvent, findGluedEvent } from './exec-event.js'
+import { createEventDecoder } from './exec-event-decoder.js'
 import { LineSplitter, type SplitLine } from './line-splitter.js'
 import { countMalformed, countOther, type StreamStats } from './stream-stats.js'
+
+const BRACE = 0x7b
 
 /** What one part of a source held. */
 export interface EventBatch {
@@ -22,7 +24,7 @@ interface Place {
   line: number
   /** Lines of this source that were events of any type. */
   events: number
-  readonly decode: EventDecoder
+  readonly decode: (line: Buffer) => DecodedEvent
 }
 
 /**
@@ -52,7 +54,6 @@ function linesOf(part: SourcePart, splitter: LineSplitter, place: Place, stats: 
   switch (part.type) {
     case 'begin':
       splitter.reset()
-      stats.sources += 1
       Object.assign(place, { source: part.name, line: 0, events: 0 })
       return []
     case 'bytes':
@@ -72,14 +73,13 @@ function readLine(line: SplitLine, place: Place, stats: StreamStats): ExecEvent 
     stats.tooLongLines += 1
     return undefined
   }
-  const { chunk: bytes, start, end } = line
-  if (isBlank(bytes, start, end)) return undefined
+  if (isBlank(line.bytes)) return undefined
   stats.lines += 1
-  return readEvent(bytes, start, end, place, stats)
+  return readEvent(line.bytes, place, stats)
 }
 
-function readEvent(bytes: Buffer, start: number, end: number, place: Place, stats: StreamStats): ExecEvent | undefined {
-  const decoded = place.decode(bytes, start, end)
+function readEvent(bytes: Buffer, place: Place, stats: StreamStats): ExecEvent | undefined {
+  const decoded = place.decode(bytes)
   if (decoded.type !== 'malformed') place.events += 1
   switch (decoded.type) {
     case 'exec':
@@ -94,19 +94,16 @@ function readEvent(bytes: Buffer, start: number, end: number, place: Place, stat
       return undefined
     case 'malformed': {
       countMalformed(stats, { source: place.source, line: place.line, problem: decoded.problem })
-      const glued = findGluedEvent(bytes.subarray(start, end))
-      return glued === undefined ? undefined : readEvent(glued, 0, glued.length, place, stats)
+      const glued = findGluedEvent(bytes)
+      return glued === undefined ? undefined : readEvent(glued, place, stats)
     }
   }
 }
 
 /** Looks no further than the first byte that is no white space. */
-function isBlank(bytes: Buffer, start: number, end: number): boolean {
-  for (let index = start; index < end; index += 1) {
-    const byte = bytes[index]
-    if (byte !== 0x20 && byte !== 0x09 && byte !== 0x0d) return false
-  }
-  return true
+function isBlank(bytes: Buffer): boolean {
+  if (bytes[0] === BRACE) return false
+  return !bytes.some(byte => byte !== 0x20 && byte !== 0x09 && byte !== 0x0d)
 }
 
 function countExec(event: ExecEvent, stats: StreamStats): void {

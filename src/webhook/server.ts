@@ -1,6 +1,5 @@
 /** The HTTPS server: built here, not yet listening. One route, `POST /validate`. */
 
-import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
 import type { Server } from 'node:https'
 import type { SecureContextOptions, TlsOptions } from 'node:tls'
 import underPressure from '@fastify/under-pressure'
@@ -13,11 +12,10 @@ import { createDecisionRecord } from './decision-record.js'
 import { encodeDecisionRecord } from './encode-decision-record.js'
 import type { HttpError } from './http-errors.js'
 import { BODY_LIMIT_BYTES, HTTP_ERRORS, httpErrorOf, WebhookHttpError } from './http-errors.js'
+import type { Judgement } from './judge.js'
 import { judge } from './judge.js'
 import type { AdmissionObserver, DecisionRecorder, NamespaceLabels, WebhookLog } from './ports.js'
 import type { RecordIds } from './record-id.js'
-import { declaredLength, readBody } from './request-body.js'
-import { createReviewParser } from './review-part.js'
 
 export const VALIDATE_PATH = '/validate'
 
@@ -46,8 +44,6 @@ const CIPHERS = [
   'ECDHE-RSA-CHACHA20-POLY1305',
 ].join(':')
 const JSON_TYPE = 'application/json'
-/** As Fastify writes it. */
-const ANSWER_TYPE = 'application/json; charset=utf-8'
 
 export interface WebhookOptions {
   /** Asked once a request, so that a policy can be replaced between two. */
@@ -83,9 +79,7 @@ export function secureOptions({ cert, key, ca }: ServingTls): SecureOptions {
 
 type SecureOptions = SecureContextOptions & Pick<TlsOptions, 'requestCert' | 'rejectUnauthorized'>
 
-type Request = FastifyRequest<RouteGenericInterface, Server>
 type Reply = FastifyReply<RouteGenericInterface, Server>
-type ParseReview = ReturnType<typeof createReviewParser>
 
 export type WebhookServer = FastifyInstance<Server>
 
@@ -94,30 +88,20 @@ export function createWebhookServer(options: WebhookOptions): WebhookServer {
   const server = buildServer(options)
   server.server.headersTimeout = HEADERS_TIMEOUT_MS
   server.server.maxConnections = MAX_CONNECTIONS
-  watchEventLoop(server)
+  refuseWhenOverloaded(server, options)
 
   // Fastify's own parser and Ajv are not used: the decoder is the one reader of a review.
-  const parse = createReviewParser()
   server.removeAllContentTypeParsers()
-  server.addContentTypeParser(JSON_TYPE, { parseAs: 'buffer' }, (_request, body: Buffer, done) => {
-    const parsed = parse(body)
-    if (parsed.ok) done(null, parsed.body)
-    else done(new WebhookHttpError(HTTP_ERRORS.BODY_NOT_JSON))
+  server.addContentTypeParser(JSON_TYPE, { parseAs: 'string' }, (_request, body, done) => {
+    try {
+      done(null, JSON.parse(String(body)))
+    } catch {
+      done(new WebhookHttpError(HTTP_ERRORS.BODY_NOT_JSON))
+    }
   })
   server.setErrorHandler((error, _request, reply) => refuse(options, reply, error))
   server.setNotFoundHandler((_request, reply) => refuse(options, reply, new WebhookHttpError(HTTP_ERRORS.NOT_FOUND)))
-  server.route({
-    method: 'POST',
-    url: VALIDATE_PATH,
-    onRequest: (request, reply, next) => {
-      if (isOverloaded(server)) refuse(options, reply, new WebhookHttpError(HTTP_ERRORS.OVERLOADED))
-      else if (isPlain(request.raw.headers)) answerPlain(options, parse, request, reply)
-      else next()
-    },
-    handler: (request, reply) => {
-      answerReview(options, request.body, reply, sendJson)
-    },
-  })
+  server.post(VALIDATE_PATH, (request, reply) => answerReview(options, request.body, reply))
   server.route({
     method: ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
     url: VALIDATE_PATH,
@@ -156,43 +140,23 @@ function buildServer(options: WebhookOptions): WebhookServer {
   })
 }
 
-/** The delay is sampled by a timer of the plugin's; its hook would ask for much more at each request. */
-function watchEventLoop(server: WebhookServer): void {
-  server.register(underPressure, {})
-}
-
-/** Looked at before a body is read, so that refusing costs next to nothing. */
-function isOverloaded(server: WebhookServer): boolean {
-  return server.memoryUsage().eventLoopDelay > MAX_EVENT_LOOP_DELAY_MS
-}
-
-/** What API servers send. All else goes through Fastify's own reading, which knows each way in which a body is wrong. */
-function isPlain(headers: IncomingHttpHeaders): boolean {
-  return (
-    headers['content-type'] === JSON_TYPE && (declaredLength(headers) ?? Number.POSITIVE_INFINITY) <= BODY_LIMIT_BYTES
-  )
-}
-
-/** The same as parser and handler do, without what Fastify does for those who need more: a quarter of its time. */
-function answerPlain(options: WebhookOptions, parse: ParseReview, request: Request, reply: Reply): void {
-  readBody(request.raw, (error, body) => {
-    try {
-      if (error !== undefined) throw error
-      if (body.length !== declaredLength(request.raw.headers)) throw new WebhookHttpError(HTTP_ERRORS.BODY_INCOMPLETE)
-      const parsed = parse(body)
-      if (!parsed.ok) throw new WebhookHttpError(HTTP_ERRORS.BODY_NOT_JSON)
-      answerReview(options, parsed.body, reply, sendRaw)
-    } catch (problem) {
-      refuse(options, reply, problem)
-    }
+/** Checked before a body is read, so that refusing costs next to nothing. */
+function refuseWhenOverloaded(server: WebhookServer, options: WebhookOptions): void {
+  server.register(underPressure, {
+    maxEventLoopDelay: MAX_EVENT_LOOP_DELAY_MS,
+    pressureHandler: (_request: FastifyRequest, reply: FastifyReply) => {
+      options.observer.rejected('OVERLOADED')
+      const { status, code, message } = HTTP_ERRORS.OVERLOADED
+      reply.code(status).header('content-type', JSON_TYPE).send(JSON.stringify({ code, message }))
+    },
   })
 }
 
-type Send = (options: WebhookOptions, reply: Reply, json: string) => void
-
-function answerReview(options: WebhookOptions, body: unknown, reply: Reply, send: Send): void {
+function answerReview(options: WebhookOptions, body: unknown, reply: Reply): Reply {
   const decoded = decodeAdmissionReview(body)
-  if (!decoded.ok) throw new WebhookHttpError({ ...HTTP_ERRORS.REVIEW_INVALID, message: decoded.problem })
+  if (!decoded.ok) {
+    return refuse(options, reply, new WebhookHttpError({ ...HTTP_ERRORS.REVIEW_INVALID, message: decoded.problem }))
+  }
   const { request } = decoded
   const startedMs = performance.now()
   const policy = options.policy()
@@ -200,43 +164,40 @@ function answerReview(options: WebhookOptions, body: unknown, reply: Reply, send
   const judgement = judge(policy, request, options.labels, now)
   if (judgement.status === 'passed') {
     options.observer.passed(judgement.why)
-    send(options, reply, encodeAdmissionReview({ uid: request.uid, allowed: true }))
-    return
+    return sendJson(options, reply, encodeAdmissionReview({ uid: request.uid, allowed: true }))
   }
-  const { metadata, subject, decision } = judgement
-  const id = options.recordIds(now)
+  return answerJudged(options, policy, judgement, { now, startedMs }, reply)
+}
+
+function answerJudged(
+  options: WebhookOptions,
+  policy: CompiledPolicy,
+  { request, metadata, subject, decision }: Extract<Judgement, { status: 'judged' }>,
+  { now, startedMs }: { readonly now: number; readonly startedMs: number },
+  reply: Reply,
+): Reply {
+  const recordId = options.recordIds(now)
   const warnings = describeWarnings(decision, subject, policy)
-  const answer = answerDecision(decision, { requestUid: request.uid, subject, policy, recordId: id, warnings })
-  send(options, reply, encodeAdmissionReview(answer))
+  const answer = answerDecision(decision, { requestUid: request.uid, subject, policy, recordId, warnings })
+  sendJson(options, reply, encodeAdmissionReview(answer))
   // The answer is on its way: nothing from here on can delay it.
   const { kind, dryRun } = request
   options.observer.judged({ kind, decision, dryRun }, (performance.now() - startedMs) / 1000)
-  const decisionRecord = createDecisionRecord(request, metadata, decision, {
-    id,
-    now,
-    cluster: options.cluster,
-    policy,
-    warnings,
-  })
+  const context = { id: recordId, now, cluster: options.cluster, policy, warnings }
+  const decisionRecord = createDecisionRecord(request, metadata, decision, context)
   options.recorder.record(decisionRecord, encodeDecisionRecord(decisionRecord))
+  return reply
 }
 
-function sendJson(options: WebhookOptions, reply: Reply, json: string): void {
+function sendJson(options: WebhookOptions, reply: Reply, json: string): Reply {
   if (options.isStopping?.() === true) reply.header('connection', 'close')
-  reply.header('content-type', JSON_TYPE).send(json)
-}
-
-/** Past Fastify's own way out: neither hooks nor serialisers wait there. */
-function sendRaw(options: WebhookOptions, reply: Reply, json: string): void {
-  const headers: OutgoingHttpHeaders = { 'content-type': ANSWER_TYPE, 'content-length': Buffer.byteLength(json) }
-  if (options.isStopping?.() === true) headers['connection'] = 'close'
-  reply.hijack().raw.writeHead(200, headers).end(json)
+  return reply.header('content-type', JSON_TYPE).send(json)
 }
 
 /** One sentence, never a stack: what a bug threw goes to our log only. */
-function refuse(options: WebhookOptions, reply: Reply, error: unknown): void {
+function refuse(options: WebhookOptions, reply: Reply, error: unknown): Reply {
   const { code, status, message }: HttpError = httpErrorOf(error)
   options.observer.rejected(code)
   if (code === 'INTERNAL') options.log.error({ err: error }, 'A request could not be judged')
-  sendJson(options, reply.code(status), JSON.stringify({ code, message }))
+  return sendJson(options, reply.code(status), JSON.stringify({ code, message }))
 }
