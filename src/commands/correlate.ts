@@ -4,7 +4,6 @@ import { Command, Option } from 'commander'
 import { watchAgentMetrics } from '../adapters/agent-metrics.js'
 import { openFindingStore } from '../adapters/finding-store-file.js'
 import { openJournalReader } from '../adapters/journal-reader.js'
-import type { ClusterAccess } from '../adapters/kubernetes-client.js'
 import { compileSinks } from '../adapters/sink-spec.js'
 import { loadToolCatalogue } from '../adapters/tool-catalogue-file.js'
 import type { AgentLosses } from '../correlator/agent-losses.js'
@@ -14,6 +13,7 @@ import { escapeForeign } from '../policy/index.js'
 import type { CommandIo } from './command-io.js'
 import { openSinks, outboxSinksOf, type Sinks } from './correlate-sinks.js'
 import { parseDuration } from './duration.js'
+import { accessOf, addClusterOptions, type ClusterOptions, type ClusterSources, openCluster } from './open-cluster.js'
 import { checkSource, openSource, type SourceOptions } from './open-source.js'
 import { addPolicyOption, loadPolicyAloud } from './policy-options.js'
 import { describeStream } from './stream-words.js'
@@ -32,16 +32,15 @@ A followed file is read from its end, unless --from-start is given, and through 
 after a kill too, goes on where the run before ended: no event is lost, no finding is repeated. A finding is written when
 it is first seen, at most once a minute while it grows, when it is resolved, and once more at the end: the last line of
 a fingerprint holds.
+With --kubeconfig, --in-cluster or --inventory the image of the pod's spec is judged, and a finding says how it got in.
 Exit status: 0 after a signal or the end of standard input; 64 usage; 78 a bad file or policy.`
 
-interface CorrelateCommandOptions extends SourceOptions {
+interface CorrelateCommandOptions extends SourceOptions, ClusterOptions {
   readonly policy: readonly string[]
   readonly state?: string
   readonly journal?: string
   readonly sink?: readonly string[]
   readonly deadLetters?: string
-  readonly kubeconfig?: string
-  readonly inCluster?: boolean
   readonly tetragonMetrics?: string
   /** Milliseconds. */
   readonly resolveAfter: number
@@ -50,7 +49,7 @@ interface CorrelateCommandOptions extends SourceOptions {
 
 export function correlateCommand(io: CommandIo): Command {
   const command = new Command('correlate').description('Follow Tetragon exec events and write findings.')
-  return addPolicyOption(command, 'many')
+  return addClusterOptions(addPolicyOption(command, 'many'))
     .requiredOption(
       '--source <spec>',
       'file:PATH (followed), grpc:HOST:PORT, grpc:unix:///PATH, or - for standard input',
@@ -66,8 +65,9 @@ export function correlateCommand(io: CommandIo): Command {
       'stdout, file:PATH (appended to), hec:URL, webhook:URL, kubernetes-events or policy-report; several may be given (default: stdout)',
     )
     .option('--dead-letters <file>', 'findings that no sink would take (default: dead-letters.ndjson in --state)')
-    .option('--kubeconfig <file>', 'how to reach the API server')
+    .option('--kubeconfig <file>', 'how to reach the API server: for what is known of pods, and for sinks')
     .addOption(new Option('--in-cluster', "reach it with the pod's service account").conflicts('kubeconfig'))
+    .option('--node <name>', 'of the cluster, know the pods of this node only')
     .addOption(
       new Option('--resolve-after <time>', 'a finding that was not seen for that long is resolved')
         .argParser(parseDuration)
@@ -91,34 +91,33 @@ async function follow(options: CorrelateCommandOptions, io: CommandIo): Promise<
   const journal = options.journal === undefined ? undefined : openJournalReader(options.journal)
   const archive = options.state === undefined ? undefined : openFindingStore(options.state, outboxSinksOf(specs))
   let sinks: Sinks | undefined
+  let cluster: ClusterSources | undefined
   const watching = new AbortController()
   const stats = createStreamStats()
   try {
     const { state, deadLetters } = options
     sinks = await openSinks({ specs, state, deadLetters, access: accessOf(options) }, archive?.outbox, io)
+    cluster = await openCluster(options, 'follow', io)
+    const { inventory, audit } = cluster
     const source = openSource(options, archive?.position, io)
     const { now } = io
     const { policy: policyPaths, resolveAfter: resolveAfterMs, staleAfter: staleMs } = options
     const emit = { when: 'at-once', updateMs: UPDATE_MS, resolveAfterMs } as const
     const agentLosses = watchMetrics(options.tetragonMetrics, watching.signal, io)
-    const pipeline = { policy, catalogue, journal, stats, now, policyPaths, emit, archive, staleMs, agentLosses }
+    const known = { policy, catalogue, journal, inventory, audit, agentLosses }
+    const pipeline = { ...known, stats, now, policyPaths, emit, archive, staleMs }
     for await (const finding of correlate(source, pipeline)) await sinks.give(finding)
   } finally {
     watching.abort()
     // What waits for them is in the archive.
     try {
-      await sinks?.close()
+      await Promise.all([sinks?.close(), cluster?.close()])
     } finally {
       archive?.close()
       journal?.close()
     }
   }
   io.stderr.write(describeStream(stats))
-}
-
-function accessOf({ kubeconfig, inCluster }: CorrelateCommandOptions): ClusterAccess | undefined {
-  if (kubeconfig !== undefined) return { kubeconfig }
-  return inCluster === true ? { inCluster } : undefined
 }
 
 function watchMetrics(url: string | undefined, signal: AbortSignal, { stderr }: CommandIo): AgentLosses | undefined {

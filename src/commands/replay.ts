@@ -7,6 +7,7 @@ import { openJournalReader } from '../adapters/journal-reader.js'
 import { loadSplunkToolNames } from '../adapters/splunk-macro-file.js'
 import { loadToolCatalogue } from '../adapters/tool-catalogue-file.js'
 import { createAdmissionLookup } from '../correlator/admission-lookup.js'
+import { createClusterLookup } from '../correlator/cluster-lookup.js'
 import type { DetectionTools } from '../correlator/detection-context.js'
 import type { EventSource } from '../correlator/event-source.js'
 import { readExecEvents } from '../correlator/event-stream.js'
@@ -20,6 +21,7 @@ import { KnownError } from '../errors.js'
 import { type CompiledPolicy, escapeForeign } from '../policy/index.js'
 import type { CommandIo } from './command-io.js'
 import { renderFindings } from './finding-table.js'
+import { addClusterOptions, type ClusterOptions, openCluster } from './open-cluster.js'
 import { addPolicyOption, loadPolicyAloud, parseTime } from './policy-options.js'
 import { createProgress, describeStream, isTerminal } from './stream-words.js'
 
@@ -34,7 +36,7 @@ Splunk detections would, -o json one finding a line.
 What could not be seen (kind coverage) is shown, and is no finding for the exit status.
 Exit status: 0 nothing found; 1 open findings (with -o splunk: rows); 64 usage; 78 a bad file or policy.`
 
-interface ReplayOptions {
+interface ReplayOptions extends Pick<ClusterOptions, 'inventory' | 'auditLog' | 'webhookConfiguration'> {
   readonly policy: readonly string[]
   readonly journal?: string
   readonly output: 'table' | 'json' | 'splunk'
@@ -43,7 +45,7 @@ interface ReplayOptions {
 
 export function replayCommand(io: CommandIo): Command {
   const command = new Command('replay').description('Find in finished event files what correlate would have found.')
-  return addPolicyOption(command, 'one')
+  return addClusterOptions(addPolicyOption(command, 'one'))
     .argument('<file...>', 'export files of Tetragon, or - for standard input')
     .option('--journal <dir>', 'the journal of the webhook: findings then say how an image got in')
     .addOption(
@@ -57,7 +59,8 @@ export function replayCommand(io: CommandIo): Command {
 }
 
 async function replay(files: readonly string[], options: ReplayOptions, io: CommandIo): Promise<void> {
-  if (files.filter(file => file === '-').length > 1) throw new KnownError('USAGE', 'name - once')
+  const all = [...files, ...(options.inventory ?? []), ...(options.auditLog ?? [])]
+  if (all.filter(file => file === '-').length > 1) throw new KnownError('USAGE', 'name - once')
   const policy = await loadPolicyAloud(options.policy, io)
   const totalBytes = await measureEventFiles(files)
   const progress = createProgress(io.stderr, totalBytes, io.now)
@@ -90,6 +93,7 @@ async function findings(
   io: CommandIo,
 ): Promise<Output> {
   const catalogue = await loadToolCatalogue(policy.runtime)
+  const { inventory, audit } = await openCluster(options, 'once', io)
   const journal = options.journal === undefined ? undefined : openJournalReader(options.journal)
   const all: Finding[] = []
   try {
@@ -100,6 +104,8 @@ async function findings(
       policy,
       catalogue,
       journal,
+      inventory,
+      audit,
       stats,
       now,
       asOf,
@@ -127,8 +133,11 @@ async function splunkRows(
   const table = createSplunkRows(policy, await loadSplunkToolNames())
   const catalogue = await loadToolCatalogue(policy.runtime)
   const journal = options.journal === undefined ? undefined : openJournalReader(options.journal)
+  const { inventory, audit } = await openCluster(options, 'once', io)
+  const { asOf, policy: policyPaths } = options
   const admissions = createAdmissionLookup(journal, io.now)
-  const tools: DetectionTools = { policy, catalogue, admissions, asOf: options.asOf, policyPaths: options.policy }
+  const cluster = createClusterLookup(inventory, audit, io.now)
+  const tools: DetectionTools = { policy, catalogue, admissions, cluster, asOf, policyPaths }
   const differences = new Map<DifferenceRule, number>()
   try {
     for await (const { events } of readExecEvents(source, stats)) {

@@ -62,11 +62,11 @@ export interface CorrelatorOptions {
  * parts. What cannot be read is counted in `stats`; only errors of the source itself are thrown.
  */
 export async function* correlate(source: EventSource, options: CorrelatorOptions): AsyncGenerator<Finding> {
-  const { stats, now, emit, staleMs = DEFAULT_STALE_MS } = options
+  const { stats, now, emit, staleMs = DEFAULT_STALE_MS, agentLosses, inventory } = options
   const detect = createDetector(detectionTools(options))
   const { store, watch, outlet, pending } = openState(options)
   yield* outlet.resume(pending)
-  const coverage = new StreamCoverage(stats, { staleMs, now, agentLosses: options.agentLosses })
+  const coverage = new StreamCoverage(stats, { staleMs, now, agentLosses, inventory })
   for await (const { events, position, gap } of readExecEvents(source, stats)) {
     for (const event of events) {
       for (const observation of detect(event)) store.observe(event, observation)

@@ -5,10 +5,13 @@ import type { AgentLossCode, AgentLosses } from './agent-losses.js'
 import type { SourceGap } from './event-source.js'
 import type { ExecEvent } from './exec-event.js'
 import type { FindingStore } from './finding-store.js'
+import type { Inventory } from './inventory.js'
 import type { Observation, Severity } from './observation.js'
 import type { StreamStats } from './stream-stats.js'
 
 const MINUTE_MS = 60_000
+/** A connection that comes back within that time is worth no finding. */
+const INVENTORY_PATIENCE_MS = MINUTE_MS
 
 export interface StreamCoverageOptions {
   /** A stream without a line for that long is stale, in milliseconds. */
@@ -17,6 +20,8 @@ export interface StreamCoverageOptions {
   readonly now: () => number
   /** Undefined: the agent is not asked. */
   readonly agentLosses: AgentLosses | undefined
+  /** What is known of the cluster; undefined: nothing is asked of it. */
+  readonly inventory?: Pick<Inventory, 'state'> | undefined
 }
 
 type Loss = 'malformed' | 'tooLongLines' | 'droppedByAgent'
@@ -32,11 +37,14 @@ export class StreamCoverage {
   /** By this machine's clock. */
   #lineAt: number
   #isStale = false
+  readonly #begunAt: number
+  #isInventoryStale = false
 
   constructor(stats: StreamStats, options: StreamCoverageOptions) {
     this.#stats = stats
     this.#options = options
     this.#lineAt = options.now()
+    this.#begunAt = this.#lineAt
   }
 
   see(event: ExecEvent): void {
@@ -47,6 +55,7 @@ export class StreamCoverage {
   note(store: FindingStore, gap: SourceGap | undefined): void {
     if (gap !== undefined) store.observe(this.#moment(gap.to), gapObservation(gap), 1)
     this.#noteSilence(store)
+    this.#noteInventory(store)
   }
 
   /** What has been lost since the last time, by the stream's own numbers. */
@@ -78,6 +87,20 @@ export class StreamCoverage {
     if (this.#isStale || now() - this.#lineAt < staleMs) return
     this.#isStale = true
     store.observe(this.#moment(now()), staleObservation(staleMs), 1)
+  }
+
+  #noteInventory(store: FindingStore): void {
+    const state = this.#options.inventory?.state()
+    const isCutOff = state?.status === 'stale' || state?.status === 'syncing'
+    if (!isCutOff) {
+      this.#isInventoryStale = false
+      return
+    }
+    const now = this.#options.now()
+    const since = state.status === 'stale' ? state.since : this.#begunAt
+    if (this.#isInventoryStale || now - since < INVENTORY_PATIENCE_MS) return
+    this.#isInventoryStale = true
+    store.observe(this.#moment(now), inventoryObservation(state.problem, since), 1)
   }
 
   /** An event that stands for the stream itself: no container, no process. */
@@ -126,6 +149,14 @@ function staleObservation(staleMs: number): Observation {
   const minutes = Math.max(1, Math.round(staleMs / MINUTE_MS))
   const title = `the stream has brought no line for ${minutes} min: the agent, its export or its disk may be down`
   return lossOf('stale-stream', 'medium', title, 'see whether the agent runs and writes the file that is read')
+}
+
+function inventoryObservation(problem: string | undefined, since: number): Observation {
+  const title = 'the cluster cannot be asked: what is known of its pods, namespaces and webhooks may be out of date'
+  const remedy = 'see whether the API server can be reached, and whether the service account may list and watch'
+  const reason = escapeForeign(problem ?? 'it has listed nothing yet', 400)
+  const remarks = [`since ${iso(since)}: ${reason}`]
+  return { ...lossOf('inventory-stale', 'medium', title, remedy), remarks, nextCommand: 'kubectl get --raw /readyz' }
 }
 
 function agentObservation(code: AgentLossCode): Observation {

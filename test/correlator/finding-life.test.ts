@@ -4,6 +4,8 @@ import t from 'tap'
 import type { EventSource, SourceGap, SourcePart } from '../../src/correlator/event-source.js'
 import type { ExecEvent } from '../../src/correlator/exec-event.js'
 import type { Finding } from '../../src/correlator/finding.js'
+import type { InventoryState } from '../../src/correlator/inventory.js'
+import { NO_INVENTORY } from '../../src/correlator/inventory.js'
 import { correlate } from '../../src/correlator/pipeline.js'
 import { createStreamStats } from '../../src/correlator/stream-stats.js'
 import { type CompiledPolicy, compileToolCatalogue } from '../../src/policy/index.js'
@@ -22,6 +24,8 @@ interface Told {
   readonly policy?: CompiledPolicy
   readonly resolveAfterMs?: number
   readonly staleMs?: number
+  /** By the clock, in milliseconds since the epoch. */
+  readonly inventory?: (now: number) => InventoryState
 }
 
 /** Runs the steps, each at its hour, and gives what came out: `hour kind/code status count`. */
@@ -37,7 +41,9 @@ async function tell(steps: readonly Step[], told: Told = {}): Promise<{ lines: s
   }
   const lines: string[] = []
   const findings: Finding[] = []
+  const { inventory } = told
   const options = {
+    inventory: inventory && { ...NO_INVENTORY, state: () => inventory(now) },
     policy,
     catalogue: compileToolCatalogue({ file: 'test', tools: [] }, policy.runtime),
     journal: undefined,
@@ -206,3 +212,29 @@ t.test('what the stream lacks is a finding of its node', async t => {
   }
   t.match(findings[2]?.remarks, [/between 2026-11-21T23:22:05.000Z and 2026-11-22T00:22:05.000Z/])
 })
+
+t.test(
+  'an inventory that is cut off is reported once, when it stays so for a minute, and again the next time',
+  async t => {
+    const MINUTE = 60_000
+    const stale = (since: number): InventoryState => ({ status: 'stale', since, problem: 'pods: \u001b[31mrefused' })
+    const inventory = (now: number): InventoryState => {
+      const minute = (now - AFTER_START) / MINUTE
+      if (minute < 2) return { status: 'syncing', problem: 'pods: \u001b[31mrefused' }
+      if (minute >= 5 && minute < 8) return stale(AFTER_START + 5 * MINUTE)
+      if (minute >= 9) return stale(AFTER_START + 9 * MINUTE)
+      return { status: 'synced' }
+    }
+    const steps = [0, 0.9, 1, 1.5, 3, 5.5, 6, 7, 8, 9, 9.5, 12].map(minute => ({ at: minute / 60, event: good }))
+    const { lines, findings } = await tell(steps, { inventory, resolveAfterMs: 99 * HOUR })
+    const minutes = lines.map(line => line.replace(/^\S+/, hour => String(Math.round(Number(hour) * 60))))
+    t.same(
+      minutes,
+      ['1', '6', '12'].map((minute, index) => `${minute} coverage/inventory-stale open ${index + 1}`),
+    )
+    t.match(findings[0]?.remarks, [/since 2026-11-21T23:22:05.000Z: pods: \S*refused/])
+    t.notOk(findings[0]?.remarks.join().includes('\u001b'))
+    const quiet = await tell(steps, { inventory: () => ({ status: 'snapshot', at: 0 }) })
+    t.same(quiet.lines, [])
+  },
+)
