@@ -151,6 +151,33 @@ t.test('what it refuses', async t => {
   second.close()
 })
 
+t.test(
+  'a state of the version before is taken up; what waits for a sink that is not given is kept and told',
+  async t => {
+    const directory = t.testdir()
+    const given: Finding[] = []
+    await live(directory, bytesOf([eventOf()]), { sizes: [], tickMs: 0 }, given)
+    const database = new Database(join(directory, FINDINGS_FILE))
+    database.exec('DROP TABLE deliveries')
+    database.pragma('user_version = 1')
+    database.close()
+    const watch = { since: 0, until: 0 }
+    const first = openFindingStore(directory, [{ name: 'hec', isWanted: ({ severity }) => severity !== 'info' }])
+    t.equal(first.load().findings.length, 1)
+    t.equal(first.outbox.queueOf('hec').size, 0)
+    first.save({ findings: [], forgotten: [], pending: given, position: undefined, watch })
+    t.equal(first.outbox.queueOf('hec').size, 1)
+    first.close()
+    const without = openFindingStore(directory)
+    t.same(without.outbox.stranded, [{ sink: 'hec', count: 1 }])
+    without.close()
+    const again = openFindingStore(directory, [{ name: 'hec', isWanted: () => true }])
+    t.match(again.outbox.queueOf('hec').take(9), [{ finding: { fingerprint: given[0]?.fingerprint } }])
+    t.same(again.outbox.stranded, [])
+    again.close()
+  },
+)
+
 /** What the state counts, all findings together. */
 function countIn(directory: string): number {
   if (!existsSync(join(directory, FINDINGS_FILE))) return 0
