@@ -110,7 +110,7 @@ function detailsOf({ finding, drift }: Entry): readonly string[] {
   const { suppression, remedy, certainty, remarks, verdict } = finding
   const details: string[] = []
   if (suppression !== undefined) {
-    details.push(`suppressed by exception ${line(suppression.exception)} until ${suppression.expires}`)
+    details.push(`suppressed by ${suppression.by} ${line(suppression.exception)} until ${suppression.expires}`)
   }
   details.push(...storyOf(finding))
   // What weakens a finding a little stands in its JSON; here only what may turn it over.

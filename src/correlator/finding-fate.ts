@@ -18,7 +18,8 @@ export function fateOf(entry: FindingEntry, watch: WatchClock, resolveAfterMs: n
   const { suppression, suppressedCount, status } = entry
   if (status === 'suppressed' && suppression !== undefined && watch.until >= Date.parse(suppression.expires)) {
     const id = escapeForeign(suppression.exception, 100)
-    return { type: 'resolve', epilogue: `exception ${id} has ended; it covered ${countOf(suppressedCount)}` }
+    const words = suppression.by === 'maintenance' ? `maintenance window ${id}` : `exception ${id}`
+    return { type: 'resolve', epilogue: `${words} has ended; it covered ${countOf(suppressedCount)}` }
   }
   if (unseenMs <= resolveAfterMs) return undefined
   return {

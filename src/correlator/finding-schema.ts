@@ -124,7 +124,15 @@ const shape = {
   verdict: verdict.optional(),
   tool: tool.optional(),
   admission: admission.optional(),
-  suppression: z.object({ exception: text, owner: text, reason: text, expires: text }).optional(),
+  suppression: z
+    .object({
+      by: z.enum(['exception', 'maintenance']).default('exception'),
+      exception: text,
+      owner: text,
+      reason: text,
+      expires: text,
+    })
+    .optional(),
   remarks: texts,
   remedy: text.describe('one line, safe to print'),
   nextCommand: text.describe('for a POSIX shell'),

@@ -45,7 +45,7 @@ function suppressionBy(policy: CompiledPolicy, { outcome, entry }: Verdict): Sup
   const exception = outcome === 'excepted' && entry !== undefined ? findException(policy, entry) : undefined
   if (exception === undefined) return undefined
   const { id, owner, reason, expires } = exception
-  return { exception: id, owner, reason, expires: new Date(expires).toISOString() }
+  return { by: 'exception', exception: id, owner, reason, expires: new Date(expires).toISOString() }
 }
 
 function weigh({ verdict, certainty }: ImageUse): readonly [Severity, number] {

@@ -8,12 +8,14 @@ export type FindingKind = 'non-allowlisted-image' | 'image-drift' | 'coverage' |
 
 export type Severity = 'info' | 'low' | 'medium' | 'high'
 
-/** The exception that makes a finding visible, but no alert. */
+/** The exception, or the maintenance window, that makes a finding visible, but no alert. */
 export interface Suppression {
+  readonly by: 'exception' | 'maintenance'
+  /** Its id. */
   readonly exception: string
   readonly owner: string
   readonly reason: string
-  /** RFC 3339. */
+  /** RFC 3339; of a weekly window, when it ends this time. */
   readonly expires: string
 }
 

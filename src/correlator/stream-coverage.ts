@@ -161,7 +161,9 @@ function inventoryObservation(problem: string | undefined, since: number): Obser
 
 function agentObservation(code: AgentLossCode): Observation {
   const title = `${agentPhrase(code)}, as the agent's metrics say: what they were is not known`
-  return lossOf(code, 'low', title, 'give the agent more memory and time, or let its filters drop what nobody needs')
+  const remedy = 'give the agent more memory and time, or let its filters drop what nobody needs'
+  const remark = 'counted from the first reading of each run on: what was lost while nobody looked is not in it'
+  return { ...lossOf(code, 'low', title, remedy), remarks: [remark] }
 }
 
 function agentPhrase(code: AgentLossCode): string {

@@ -9,6 +9,7 @@ import {
   EXEC_ORIGINS,
   type ExecSighting,
   escapeForeign,
+  findMaintenance,
   inspectExec,
   isLive,
   type SightingKind,
@@ -63,7 +64,7 @@ function observationOf(sighting: ExecSighting, event: ExecEvent, context: Detect
     verdict: context.use?.verdict,
     tool,
     admission: admissionOf(sighting, event, context),
-    suppression: suppress(context.tools.policy, tool, pod?.namespace, context.now),
+    suppression: suppress(context.tools.policy, kind, tool, pod?.namespace, context.now),
     remarks: remarksOn(event, sighting),
     remedy: remedyFor(sighting),
     nextCommand: pod === undefined ? inspectContainerCommand(docker) : describePodCommand(pod.namespace, pod.name),
@@ -138,21 +139,28 @@ function remedyFor({ kind, code, tool }: ExecSighting): string {
   return `find out what was run${known}, and make the container's file systems read-only`
 }
 
-/** An exception for one tool covers no other that the same process gave away. */
+/** What makes it no alert: an exception for every tool that the process gave away, or an announced maintenance. */
 function suppress(
   policy: CompiledPolicy,
+  kind: SightingKind,
   tool: ToolMatch | undefined,
   namespace: string | undefined,
   now: number,
 ): Suppression | undefined {
-  if (tool === undefined || namespace === undefined) return undefined
-  const covering = [tool.tool, ...tool.alsoTools].map(name =>
+  if (namespace === undefined) return undefined
+  const tools = tool === undefined ? [] : [tool.tool, ...tool.alsoTools]
+  const covering = tools.map(name =>
     policy.exceptions.find(each => each.isTool(name.toLowerCase()) && isLive(each, namespace, now)),
   )
   const [exception] = covering
-  if (exception === undefined || covering.includes(undefined)) return undefined
-  const { id, owner, reason, expires } = exception
-  return { exception: id, owner, reason, expires: new Date(expires).toISOString() }
+  if (exception !== undefined && !covering.includes(undefined)) {
+    const { id, owner, reason, expires } = exception
+    return { by: 'exception', exception: id, owner, reason, expires: new Date(expires).toISOString() }
+  }
+  const open = findMaintenance(policy.maintenance, { kind, tools, namespace }, now)
+  if (open === undefined) return undefined
+  const { id, owner, reason } = open.window
+  return { by: 'maintenance', exception: id, owner, reason, expires: new Date(open.until).toISOString() }
 }
 
 function remarksOn(event: ExecEvent, { tool, confidence }: ExecSighting): readonly string[] {

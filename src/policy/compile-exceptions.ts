@@ -54,6 +54,17 @@ export function compileNamespaceGlobs(
   return compileGlobs(names, { source, path, shape: NAMESPACE_GLOB, noun: 'name of a namespace' }, run)
 }
 
+/** Matchers for names of tools, which are in lower case. */
+export function compileToolGlobs(
+  names: readonly string[],
+  source: ValueLocator,
+  path: DocumentPath,
+  run: Compilation,
+): readonly GlobMatcher[] {
+  const lower = names.map(name => name.toLowerCase())
+  return compileGlobs(lower, { source, path, shape: TOOL_GLOB, noun: 'name of a tool' }, run)
+}
+
 function compileException({ value, source, path }: Placed<ExceptionDocument>, run: Compilation): ImageException {
   if (value.images === undefined && value.tools === undefined) {
     run.errors.add(source, path, 'an exception names images or tools', 'add "images" or "tools"')
@@ -63,7 +74,6 @@ function compileException({ value, source, path }: Placed<ExceptionDocument>, ru
     value.from === undefined ? Number.NEGATIVE_INFINITY : readTime(value.from, source, [...path, 'from'], run)
   if (from >= expires) run.errors.add(source, [...path, 'expires'], 'lies before "from"')
   const tools = (value.tools ?? []).map(tool => tool.toLowerCase())
-  const toolScope = { source, path: [...path, 'tools'], shape: TOOL_GLOB, noun: 'name of a tool' }
   return {
     id: value.id,
     images: value.images ?? [],
@@ -76,7 +86,7 @@ function compileException({ value, source, path }: Placed<ExceptionDocument>, ru
     ticket: value.ticket,
     at: { file: source.file, ...source.locate(path) },
     isNamespace: anyOf(compileNamespaceGlobs(value.namespaces, source, [...path, 'namespaces'], run)),
-    isTool: anyOf(compileGlobs(tools, toolScope, run)),
+    isTool: anyOf(compileToolGlobs(tools, source, [...path, 'tools'], run)),
   }
 }
 
@@ -111,7 +121,8 @@ function anyOf(matchers: readonly GlobMatcher[]): GlobMatcher {
   return text => matchers.some(matches => matches(text))
 }
 
-function readTime(text: string, source: ValueLocator, path: DocumentPath, run: Compilation): number {
+/** Milliseconds since the epoch; NaN, with the problem noted, for what is no time. */
+export function readTime(text: string, source: ValueLocator, path: DocumentPath, run: Compilation): number {
   const time = TIMESTAMP.test(text) ? Date.parse(text) : Number.NaN
   if (!Number.isNaN(time)) return time
   run.errors.add(source, path, `${JSON.stringify(text)} is no time with a zone`, 'write e.g. 2026-12-31T00:00:00Z')

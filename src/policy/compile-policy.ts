@@ -10,6 +10,7 @@ import {
   type PlacedList,
 } from './compile-entries.js'
 import { compileExceptions } from './compile-exceptions.js'
+import { compileMaintenance } from './compile-maintenance.js'
 import { compileNamespaceRules } from './compile-namespaces.js'
 import type { CompiledPolicy, RuntimeTools } from './compiled-policy.js'
 import { buildEntryIndex, type EntryIndex } from './entry-index.js'
@@ -59,6 +60,9 @@ export function* compileDocuments({ placed, revision }: PolicyDocuments): Steps<
   const rules = yield* compileNamespaceRules(itemsOf(namespaces), run)
   const listed = lists(spec => spec.exceptions, 'exceptions')
   const { exceptions, entries } = yield* compileExceptions(itemsOf(listed), run)
+  const windows = lists(spec => spec.runtime?.maintenance, 'runtime', 'maintenance')
+  const taken = exceptions.map(({ id }) => id)
+  const maintenance = compileMaintenance(itemsOf(windows), taken, run)
   const mirrors = lists(spec => spec.mirrors, 'mirrors')
   const exceptionIndex = yield* buildEntryIndex(entries)
   const mirrorIndex = yield* buildEntryIndex(compileMirrors(itemsOf(mirrors), run))
@@ -67,6 +71,7 @@ export function* compileDocuments({ placed, revision }: PolicyDocuments): Steps<
     revision,
     help: single(placed, run, spec => spec.help, 'help'),
     runtime: mergeRuntime(placed, run),
+    maintenance,
     exceptions,
     exceptionIndex,
     mirrorIndex,
@@ -77,7 +82,15 @@ export function* compileDocuments({ placed, revision }: PolicyDocuments): Steps<
 }
 
 type Defaults = RuleSet & { readonly mode: Mode }
-type PlainParts = 'name' | 'revision' | 'help' | 'runtime' | 'exceptions' | 'exceptionIndex' | 'mirrorIndex'
+type PlainParts =
+  | 'name'
+  | 'revision'
+  | 'help'
+  | 'runtime'
+  | 'maintenance'
+  | 'exceptions'
+  | 'exceptionIndex'
+  | 'mirrorIndex'
 
 /** Apart from the compilation, whose documents and places the functions made here would keep in memory with them. */
 function assemble(

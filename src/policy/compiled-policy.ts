@@ -1,6 +1,7 @@
 /** A policy that is ready to judge with. Immutable; a changed file makes a new one. */
 
 import type { EntryIndex } from './entry-index.js'
+import type { MaintenanceWindow } from './maintenance.js'
 import type { NamespaceRules, NamespaceScope } from './namespace-rules.js'
 import type { ToolDocument } from './policy-document.js'
 import type { ExceptionEntry, ImageException, MirrorEntry, PolicyEntry } from './policy-entry.js'
@@ -25,6 +26,7 @@ export interface CompiledPolicy {
   readonly needsNamespaceLabels: boolean
   readonly warnings: readonly PolicyProblem[]
   readonly runtime: RuntimeTools
+  readonly maintenance: readonly MaintenanceWindow[]
   readonly exceptions: readonly ImageException[]
   readonly exceptionIndex: EntryIndex<ExceptionEntry>
   readonly mirrorIndex: EntryIndex<MirrorEntry>

@@ -16,6 +16,7 @@ export {
   parseImageReference,
 } from './image-reference.js'
 export { type LabelExpression, type LabelSelector, matchesSelector } from './label-selector.js'
+export { findMaintenance, type MaintenanceWindow } from './maintenance.js'
 export type { NamespaceScope } from './namespace-rules.js'
 export { type ParsedPattern, type Pattern, parsePattern } from './pattern.js'
 export { API_VERSION, KIND, type PolicyDocument, policyJsonSchema } from './policy-document.js'

@@ -76,7 +76,34 @@ const tool = z.strictObject({
   attack: z.array(z.string()).optional().describe('ATT&CK technique ids.'),
 })
 
+const maintenance = z.strictObject({
+  id: z.string().min(1).max(100),
+  namespaces: z.array(nameGlob).min(1),
+  kinds: z
+    .array(
+      z.enum(['offensive-tool', 'fileless-exec', 'unlinked-exec', 'tool-install', 'tool-staging', 'tool-enumeration']),
+    )
+    .min(1)
+    .optional()
+    .describe('Kinds of findings; default: all of these.'),
+  tools: z.array(nameGlob).min(1).optional().describe('Names of tools; default: all, and what is no tool.'),
+  from: timestamp.optional().describe('One window: from here …'),
+  until: timestamp.optional().describe('… until just before here.'),
+  days: z
+    .array(z.enum(['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun']))
+    .min(1)
+    .optional()
+    .describe('A window every week: the days on which it begins.'),
+  start: z.string().optional().describe('When it begins on such a day, by the wall clock: "22:00".'),
+  duration: z.string().optional().describe('How long it lasts: 90m, 2h, 1d; 7d at most.'),
+  timeZone: z.string().optional().describe('Of "start", e.g. Europe/Berlin. Default: UTC.'),
+  reason: sentence,
+  owner: sentence,
+  ticket: sentence.optional(),
+})
+
 const runtime = z.strictObject({
+  maintenance: z.array(maintenance).optional().describe('Announced times in which tools are no alert.'),
   tools: z
     .strictObject({
       profile: z.enum(['quiet', 'default', 'strict']).optional(),
@@ -121,6 +148,7 @@ export type AllowEntryDocument = z.infer<typeof allowEntry>
 export type DenyEntryDocument = z.infer<typeof denyEntry>
 export type NamespaceRuleDocument = z.infer<typeof namespaceRule>
 export type ExceptionDocument = z.infer<typeof exception>
+export type MaintenanceDocument = z.infer<typeof maintenance>
 export type SelectorDocument = z.infer<typeof selector>
 export type ToolDocument = z.infer<typeof tool>
 

@@ -139,6 +139,34 @@ t.test('an exception that ends closes what it covered, and says how much that wa
   t.same([findings[0]?.risk.score, findings.at(-1)?.risk.score], [0, 60])
 })
 
+t.test('a maintenance window suppresses in sight, says at its end how much it covered, and comes again', async t => {
+  // The clock starts on Saturday, 23:22 UTC: Sunday, 00:22 in Berlin.
+  const window = { namespaces: ['team-*'], days: ['Sun'], start: '00:00', duration: '2h', timeZone: 'Europe/Berlin' }
+  const maintenance = [{ id: 'MW-1', ...window, reason: 'drill', owner: 'dba' }]
+  const policy = policyOf({ ...SPEC, runtime: { ...SPEC.runtime, maintenance } })
+  const week = 7 * 24
+  const steps = [
+    { at: 0, event: scan },
+    { at: 1, event: scan },
+    { at: 2, event: good },
+    { at: week, event: scan },
+    { at: week + 3, event: scan },
+  ]
+  const { lines, findings } = await tell(steps, { policy, staleMs: 2 * week * HOUR, resolveAfterMs: 2 * week * HOUR })
+  t.same(lines, [
+    '0 offensive-tool/nmap suppressed 1',
+    '1 offensive-tool/nmap suppressed 2',
+    '2 offensive-tool/nmap resolved 2',
+    `${week} offensive-tool/nmap suppressed 3`,
+    `${week + 3} offensive-tool/nmap open 4`,
+  ])
+  t.match(findings[0], {
+    suppression: { by: 'maintenance', exception: 'MW-1', expires: '2026-11-22T01:00:00.000Z' },
+    risk: { score: 0 },
+  })
+  t.match(findings[2]?.remarks.at(-1), /maintenance window MW-1 has ended; it covered 2 execs/)
+})
+
 t.test('an image under an exception is suppressed in sight; when it ends, the image is a finding', async t => {
   const expires = new Date(AFTER_START + 1.5 * HOUR).toISOString()
   const exception = {
