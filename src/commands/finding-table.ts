@@ -112,7 +112,7 @@ function detailsOf({ finding, drift }: Entry): readonly string[] {
   if (suppression !== undefined) {
     details.push(`suppressed by ${suppression.by} ${line(suppression.exception)} until ${suppression.expires}`)
   }
-  details.push(...storyOf(finding))
+  details.push(...storyOf(finding), ...alsoTrueOf(finding))
   // What weakens a finding a little stands in its JSON; here only what may turn it over.
   if (certainty === 'unknown') details.push(...remarks.map(remark => `note: ${line(remark)}`))
   // The way out of the story is the better advice, unless the policy knows the very reference to use.
@@ -128,6 +128,11 @@ function storyOf({ kind, admission }: Finding): readonly string[] {
   if (admission.certainty === 'unknown') return [`how it got in: not known: ${summary}`]
   if (kind === 'image-drift') return [`how it got in (${admission.certainty}): ${summary}`]
   return [`how it got in: image-drift/${admission.code} (${admission.certainty}): ${summary}`]
+}
+
+function alsoTrueOf({ admission, kind }: Finding): readonly string[] {
+  if (admission === undefined || admission.alsoTrue.length === 0 || kind === 'offensive-tool') return []
+  return [`also true: ${admission.alsoTrue.map(({ code, certainty }) => `${code} (${certainty})`).join(', ')}`]
 }
 
 /** What an image finding and its drift finding have in common. */
