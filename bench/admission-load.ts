@@ -1,6 +1,6 @@
 /**
- * Child process of group `admission`: sends AdmissionReviews over kept-alive connections, each as soon as its former
- * answer is in, and counts.
+ * Child process of group `admission`: sends AdmissionReviews over kept-alive connections and counts. Either each
+ * connection sends as soon as its former answer is in, or reviews come at a fixed rate, whether or not answers do.
  *
  * HTTP/1.1 is written by hand on TLS sockets: a whole client does about as much a request as the server that is measured,
  * and the load should not be what limits the rate.
@@ -13,6 +13,8 @@ export interface LoadOrder {
   readonly port: number
   readonly ca: string
   readonly millis: number
+  /** Reviews a second; undefined: as many as the server takes. */
+  readonly rate: number | undefined
   /** Reviews as JSON; where one holds `UID`, each request puts another id of the same length. */
   readonly reviews: readonly string[]
 }
@@ -46,8 +48,11 @@ async function run(order: LoadOrder): Promise<LoadReport> {
   sockets.set(order.port, connected)
   const templates = order.reviews.map(toTemplate)
   const start = performance.now()
-  const perSocket = await Promise.all(connected.map(socket => keepBusy(socket, templates, start + order.millis)))
-  const latencies = perSocket.flat()
+  const end = start + order.millis
+  const latencies =
+    order.rate === undefined
+      ? (await Promise.all(connected.map(socket => keepBusy(socket, templates, end)))).flat()
+      : await sendAtRate(connected, templates, order.rate, end)
   const seconds = (performance.now() - start) / 1_000
   return { requests: latencies.length, seconds, p99Millis: quantile(latencies, 0.99) }
 }
@@ -91,33 +96,73 @@ function nextRequest(templates: readonly Template[]): Buffer {
 }
 
 /** One request after the other until the time is over. @returns how long each took, in milliseconds. */
-function keepBusy(socket: TLSSocket, templates: readonly Template[], end: number): Promise<readonly number[]> {
-  return new Promise((resolve, reject) => {
-    const latencies: number[] = []
-    let received = ''
-    let sentAt = performance.now()
-    const send = (): void => {
-      sentAt = performance.now()
-      socket.write(nextRequest(templates))
+async function keepBusy(socket: TLSSocket, templates: readonly Template[], end: number): Promise<readonly number[]> {
+  const latencies: number[] = []
+  for (let sentAt = performance.now(); sentAt < end; sentAt = performance.now()) {
+    await exchange(socket, nextRequest(templates))
+    latencies.push(performance.now() - sentAt)
+  }
+  return latencies
+}
+
+/**
+ * Requests at even distances until the time is over. One that finds no free connection waits for one, and that is part
+ * of how long it took: a server that falls behind does not get fewer requests for it.
+ */
+async function sendAtRate(
+  connected: readonly TLSSocket[],
+  templates: readonly Template[],
+  rate: number,
+  end: number,
+): Promise<readonly number[]> {
+  const start = performance.now()
+  const latencies: number[] = []
+  const free = [...connected]
+  const under: Promise<void>[] = []
+  let due = start
+  while (performance.now() < end) {
+    while (due <= performance.now()) {
+      const socket = free.shift()
+      if (socket === undefined) break
+      const dueAt = due
+      under.push(
+        exchange(socket, nextRequest(templates)).then(() => {
+          latencies.push(performance.now() - dueAt)
+          free.push(socket)
+        }),
+      )
+      due += 1_000 / rate
     }
+    // Timers are a millisecond apart: this core has nothing else to do.
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  await Promise.all(under)
+  return latencies
+}
+
+/** Send a request and take its answer in. */
+function exchange(socket: TLSSocket, request: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let received = ''
     const onData = (chunk: Buffer): void => {
       received += chunk.toString('latin1')
       const length = answerLength(received)
       if (length === undefined || received.length < length) return
-      if (!received.startsWith('HTTP/1.1 200')) reject(new Error(`not answered: ${received.slice(0, 200)}`))
-      received = ''
-      const now = performance.now()
-      latencies.push(now - sentAt)
-      if (now < end) {
-        send()
-        return
-      }
+      settle()
+      if (received.startsWith('HTTP/1.1 200')) resolve()
+      else reject(new Error(`not answered: ${received.slice(0, 200)}`))
+    }
+    const onClose = (): void => {
+      settle()
+      reject(new Error('the server closed a connection'))
+    }
+    const settle = (): void => {
       socket.off('data', onData)
-      resolve(latencies)
+      socket.off('close', onClose)
     }
     socket.on('data', onData)
-    socket.once('close', () => reject(new Error('the server closed a connection')))
-    send()
+    socket.on('close', onClose)
+    socket.write(request)
   })
 }
 

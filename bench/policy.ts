@@ -26,6 +26,7 @@ import {
   type Row,
   toRows,
 } from './measure.js'
+import { measureReload } from './reload.js'
 
 const SLICE_MS = 60
 const QUICK_SLICE_MS = 20
@@ -41,6 +42,7 @@ export async function measurePolicy(plan: Plan): Promise<GroupReport> {
   const verdicts = await alternate(verdictContenders(sliceMs), plan)
   plan.progress('loading')
   const loading = await measureLoading(plan)
+  plan.progress('reloading')
   return {
     rows: [
       ...toRows(
@@ -49,6 +51,7 @@ export async function measurePolicy(plan: Plan): Promise<GroupReport> {
         costs => `${formatMicros(median(costs))} a verdict`,
       ),
       ...loading,
+      ...(await measureReload(plan)),
     ],
     notes: [
       'a denied image costs more than an allowed one: the closest entry is looked for, so that the message can name it',

@@ -35,6 +35,7 @@ t.test('every relative link of a page leads somewhere', async t => {
     'README.md',
     'CONTRIBUTING.md',
     'SECURITY.md',
+    'charts/sallyport/README.md',
     ...readdirSync('docs', { recursive: true, encoding: 'utf8' })
       .filter(name => name.endsWith('.md'))
       .map(name => `docs/${name}`),

@@ -83,7 +83,7 @@ t.test('each package has one owner', async t => {
     '@kubernetes/client-node': path => path.startsWith('adapters/kubernetes-'),
     fastify: path => path.startsWith('webhook/'),
     '@fastify/under-pressure': path => path === 'webhook/server.ts',
-    'prom-client': path => path === 'adapters/metrics.ts',
+    'prom-client': path => path.startsWith('adapters/metrics'),
     'node-forge': path => path === 'adapters/certificates.ts',
     pino: path => path === 'logger.ts',
     yaml: path => path === 'adapters/yaml.ts' || path === 'adapters/yaml-places.ts',

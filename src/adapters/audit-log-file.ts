@@ -5,7 +5,7 @@
 
 import type { AuditEvidence } from '../correlator/audit-evidence.js'
 import type { EventSource } from '../correlator/event-source.js'
-import { LineSplitter, type SplitLine } from '../correlator/line-splitter.js'
+import { bytesOf, LineSplitter, type SplitLine } from '../correlator/line-splitter.js'
 import { KnownError } from '../errors.js'
 import { escapeForeign } from '../policy/index.js'
 import { decodeAuditEvent } from './audit-event.js'
@@ -124,9 +124,9 @@ class AuditLogReader {
 
   #take(lines: readonly SplitLine[]): void {
     for (const line of lines) {
-      if (line.type === 'line' && line.bytes.length === 0) continue
+      if (line.type === 'line' && line.end === line.start) continue
       this.stats.lines += 1
-      const decoded = line.type === 'line' ? decodeAuditEvent(line.bytes) : ({ type: 'malformed' } as const)
+      const decoded = line.type === 'line' ? decodeAuditEvent(bytesOf(line)) : ({ type: 'malformed' } as const)
       switch (decoded.type) {
         case 'request':
           this.#index.see(decoded.request.at)

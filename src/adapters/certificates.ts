@@ -22,8 +22,8 @@ export const DEFAULT_DAYS = 365
 export const MAX_DAYS = CA_DAYS
 
 const DAY_MS = 86_400_000
-/** Clients whose clock is behind must accept a certificate that was made just now. */
-const CLOCK_SKEW_MS = 5 * 60_000
+/** Clients whose clock is behind must accept a certificate that was made just now: it is valid from so long ago. */
+export const CLOCK_SKEW_MS = 5 * 60_000
 const SERIAL_BYTES = 16
 
 /** forge's numbers for the kinds of an alternative name (RFC 5280, GeneralName). */
@@ -65,6 +65,12 @@ interface Validity {
   readonly to: Date
 }
 
+/** A certificate and its private key, PEM. The key is PKCS#8 and not encrypted. */
+export interface CertifiedKey {
+  readonly certificate: string
+  readonly key: string
+}
+
 /**
  * Make a CA and a serving certificate for the names. Nothing is written anywhere. Takes about a second; the
  * two signatures block for 0.2 s each.
@@ -78,14 +84,37 @@ export async function createCertificates(options: CertificateOptions): Promise<C
     throw new KnownError('USAGE', `--days: must be a whole number from 1 to ${MAX_DAYS}`)
   }
   const [caKeys, servingKeys] = await Promise.all([generateKeyPair(CA_KEY_BITS), generateKeyPair(SERVING_KEY_BITS)])
-  const ca = createCa(caKeys, validityOf(now, CA_DAYS))
-  const serving = createServing(servingKeys, names, validityOf(now, days), ca, caKeys)
+  const ca = createCa(caKeys, validityOf(now, CA_DAYS * DAY_MS))
+  const serving = createServing(servingKeys, names, validityOf(now, days * DAY_MS), ca, caKeys.privateKey)
   return {
     caCertificate: toPem(ca),
     caKey: caKeys.privatePem,
     certificate: toPem(serving),
     key: servingKeys.privatePem,
   }
+}
+
+/** Make a CA alone. Takes about a second. @param lifetimeMs from `now` on, in milliseconds. */
+export async function createAuthority({ now, lifetimeMs }: { now: number; lifetimeMs: number }): Promise<CertifiedKey> {
+  const keys = await generateKeyPair(CA_KEY_BITS)
+  return { certificate: toPem(createCa(keys, validityOf(now, lifetimeMs))), key: keys.privatePem }
+}
+
+/**
+ * Make a serving certificate that a CA of `createAuthority` signs.
+ *
+ * @param lifetimeMs from `now` on, in milliseconds; it should end before the CA does.
+ */
+export async function issueCertificate(
+  authority: CertifiedKey,
+  names: SubjectNames,
+  { now, lifetimeMs }: { now: number; lifetimeMs: number },
+): Promise<CertifiedKey> {
+  const keys = await generateKeyPair(SERVING_KEY_BITS)
+  const ca = forge.pki.certificateFromPem(authority.certificate)
+  const caKey = forge.pki.privateKeyFromPem(authority.key)
+  const serving = createServing(keys, names, validityOf(now, lifetimeMs), ca, caKey)
+  return { certificate: toPem(serving), key: keys.privatePem }
 }
 
 async function generateKeyPair(modulusLength: number): Promise<KeyPair> {
@@ -101,8 +130,8 @@ async function generateKeyPair(modulusLength: number): Promise<KeyPair> {
   }
 }
 
-function validityOf(now: number, days: number): Validity {
-  return { from: new Date(now - CLOCK_SKEW_MS), to: new Date(now + days * DAY_MS) }
+function validityOf(now: number, lifetimeMs: number): Validity {
+  return { from: new Date(now - CLOCK_SKEW_MS), to: new Date(now + lifetimeMs) }
 }
 
 function createCa(keys: KeyPair, validity: Validity): forge.pki.Certificate {
@@ -124,7 +153,7 @@ function createServing(
   names: SubjectNames,
   validity: Validity,
   ca: forge.pki.Certificate,
-  caKeys: KeyPair,
+  caKey: forge.pki.rsa.PrivateKey,
 ): forge.pki.Certificate {
   const serving = newCertificate(keys.publicKey, validity)
   serving.setSubject(SERVING_SUBJECT)
@@ -143,7 +172,7 @@ function createServing(
     { name: 'subjectKeyIdentifier' },
     { name: 'authorityKeyIdentifier', keyIdentifier: ca.generateSubjectKeyIdentifier().getBytes() },
   ])
-  serving.sign(caKeys.privateKey, forge.md.sha256.create())
+  serving.sign(caKey, forge.md.sha256.create())
   return serving
 }
 

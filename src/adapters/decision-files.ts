@@ -1,6 +1,6 @@
 /** Decision records from the audit log: files, plain or gzipped, and standard input. */
 
-import { LineSplitter, type SplitLine } from '../correlator/line-splitter.js'
+import { bytesOf, LineSplitter, type SplitLine } from '../correlator/line-splitter.js'
 import { decodeDecisionRecord } from '../webhook/decode-decision-record.js'
 import type { ReportedDecision } from '../webhook/reported-decision.js'
 import { type EventFileOptions, readEventFiles } from './event-file.js'
@@ -103,7 +103,7 @@ type DecodedLine =
 /** Undefined for a blank line. */
 function decodeLine(line: SplitLine): DecodedLine | undefined {
   if (line.type === 'too-long') return { type: 'unreadable', problem: 'it is too long for a decision record' }
-  const text = line.bytes.toString('utf8').trim()
+  const text = bytesOf(line).toString('utf8').trim()
   if (text === '') return undefined
   const value = parseJson(text)
   if (value === undefined) return { type: 'unreadable', problem: 'it is no JSON' }

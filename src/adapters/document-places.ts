@@ -17,6 +17,9 @@ const FIELDS = 5
 /** The text of a block scalar begins on a later line, and a list has none: problems in it stand at its start. */
 const NO_TEXT = 2
 
+/** Of objects that are never changed: every entry of a long list is looked for through the same two or three. */
+const knownKeys = new WeakMap<object, readonly string[]>()
+
 export interface DocumentPlaces {
   /** Where each line begins, in characters from the start of the file. */
   readonly lineStarts: Uint32Array<ArrayBuffer>
@@ -66,7 +69,11 @@ export function lineStartsOf(text: string): Uint32Array<ArrayBuffer> {
 
 /** The order in which the children of an object are placed: it survives whatever rebuilds the object. */
 export function sortedKeysOf(value: object): readonly string[] {
-  return Object.keys(value).toSorted()
+  const known = knownKeys.get(value)
+  if (known !== undefined) return known
+  const keys = Object.keys(value).toSorted()
+  knownKeys.set(value, keys)
+  return keys
 }
 
 /** Where the value at a path begins, or that character of its text; where there is none, the nearest thing above it. */

@@ -5,14 +5,14 @@ import { open, stat } from 'node:fs/promises'
 import type { EventSource, SourcePart } from '../correlator/event-source.js'
 import { KnownError } from '../errors.js'
 import { escapeForeign } from '../policy/index.js'
-import { decompress, isZlibError } from './gzip-stream.js'
+import { decompress, GZIP_MAGIC, isZlibError } from './gzip-stream.js'
 import { reasonOf, unreadable } from './text-file.js'
 
 /** What stands for standard input on a command line. */
 export const STDIN_PATH = '-'
 
 const STDIN_NAME = 'standard input'
-const READ_BYTES = 256 * 1024
+const READ_BYTES = 512 * 1024
 
 export interface EventFileOptions {
   readonly stdin: NodeJS.ReadableStream
@@ -20,6 +20,11 @@ export interface EventFileOptions {
   readonly signal: AbortSignal
   /** Called after each read, with the bytes as they are stored. */
   readonly onRead?: (bytes: number) => void
+  /**
+   * One buffer for all reads of a plain file, because the system has to clear the memory of each new one: only for a
+   * reader that keeps none of a part's bytes when it asks for the next. Default false.
+   */
+  readonly isBufferReused?: boolean
 }
 
 /**
@@ -58,9 +63,51 @@ export async function* readEventFiles(paths: readonly string[], options: EventFi
   }
 }
 
-async function* readFile(path: string, { signal, onRead }: EventFileOptions): AsyncGenerator<SourcePart> {
+async function* readFile(path: string, options: EventFileOptions): AsyncGenerator<SourcePart> {
+  const { signal, onRead } = options
+  if (options.isBufferReused === true && (await isPlain(path))) {
+    yield* readPlain(path, options)
+    return
+  }
   const stream = createReadStream(path, { highWaterMark: READ_BYTES, signal })
   yield* readStream(stream, path, signal, onRead)
+}
+
+/** Whether it may be opened more than once, and is not gzipped. */
+async function isPlain(path: string): Promise<boolean> {
+  return orUnreadable(path, async () => {
+    if (!(await stat(path)).isFile()) return false
+    const file = await open(path, 'r')
+    try {
+      const { bytesRead, buffer } = await file.read(Buffer.alloc(GZIP_MAGIC.length), 0, GZIP_MAGIC.length, 0)
+      return bytesRead < GZIP_MAGIC.length || !buffer.equals(GZIP_MAGIC)
+    } finally {
+      await file.close()
+    }
+  })
+}
+
+async function* readPlain(path: string, { signal, onRead }: EventFileOptions): AsyncGenerator<SourcePart> {
+  const file = await orUnreadable(path, () => open(path, 'r'))
+  try {
+    const buffer = Buffer.allocUnsafeSlow(READ_BYTES)
+    while (!signal.aborted) {
+      const { bytesRead } = await orUnreadable(path, () => file.read(buffer, 0, READ_BYTES, null))
+      if (bytesRead === 0) return
+      onRead?.(bytesRead)
+      yield { type: 'bytes', bytes: buffer.subarray(0, bytesRead) }
+    }
+  } finally {
+    await file.close()
+  }
+}
+
+async function orUnreadable<Value>(path: string, work: () => Promise<Value>): Promise<Value> {
+  try {
+    return await work()
+  } catch (cause) {
+    throw unreadable(path, reasonOf(cause), cause)
+  }
 }
 
 async function* readStdin({ stdin, signal, onRead }: EventFileOptions): AsyncGenerator<SourcePart> {

@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
 
 const CHUNK_BYTES = 256 * 1024
-const GZIP_MAGIC = Buffer.from([0x1f, 0x8b])
+export const GZIP_MAGIC = Buffer.from([0x1f, 0x8b])
 
 /** The plain bytes of a stream. Its errors, and zlib's, come out as they are. */
 export async function* decompress(stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {

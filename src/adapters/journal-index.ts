@@ -3,17 +3,21 @@
  * the records there confirm it.
  *
  * Hashes have no order in time: entered one by one, each would touch another page of a large index. So they are entered
- * many at once and sorted, into generations that a cache holds whole. Until then a reader looks through the batch itself.
+ * many at once, into generations that a cache holds whole: as rows, or under load as pages, see journal-key-pages.ts.
+ * Until then a reader looks through the batch itself.
  */
 
 import type { DecisionRecord } from '../webhook/decision-record.js'
 import { hashText } from '../webhook/text-hash.js'
+import { createKeyPageFinder, enterKeyPages, type KeyedBatch } from './journal-key-pages.js'
 import { type JournalDatabase, readNumber } from './journal-schema.js'
 
 /** Keys of one generation, some 1.5 MB; the last entry may exceed it. */
 const GENERATION_KEYS = 65_536
 /** Enter them at once when so many wait. */
 const MAX_WAITING_KEYS = 16_384
+/** As many at once go onto pages: fewer would leave pages that are hardly filled, each another one to look through. */
+const MIN_PAGED_KEYS = 8_192
 
 export interface JournalIndex {
   /** A batch was inserted in this transaction. */
@@ -61,17 +65,30 @@ export function openJournalIndex(database: JournalDatabase): JournalIndex {
     },
     prune() {
       const first = readNumber(database, 'SELECT min(id) FROM batches')
-      database
-        .prepare('DELETE FROM keys WHERE generation IN (SELECT id FROM generations WHERE last_batch < ?)')
-        .run([first])
-      database.prepare('DELETE FROM generations WHERE last_batch < ?').run([first])
+      const expired = database.prepare('SELECT id FROM generations WHERE last_batch < ?').raw(true)
+      for (const id of expired.all([first])) {
+        database.prepare('DELETE FROM keys WHERE generation = ?').run(id)
+        database.prepare('DELETE FROM key_pages WHERE generation = ?').run(id)
+        database.prepare('DELETE FROM generations WHERE id = ?').run(id)
+      }
     },
   }
 }
 
-interface KeyedBatch {
-  readonly batch: number
-  readonly keys: readonly number[]
+/** A function that finds the batches that may hold a record with a key, oldest first. */
+export function createBatchFinder(database: JournalDatabase): (key: number) => readonly number[] {
+  const rows = database
+    .prepare(
+      `SELECT keys.batch FROM generations CROSS JOIN keys ON keys.generation = generations.id AND keys.hash = ?
+       UNION SELECT batch FROM unindexed`,
+    )
+    .raw(true)
+  const onPages = createKeyPageFinder(database)
+  return key => {
+    // Rows first: what goes from `unindexed` onto a page meanwhile is found twice, and not never.
+    const found = (rows.all([key]) as [number][]).map(([batch]) => batch)
+    return [...new Set([...found, ...onPages(key)])].toSorted((one, other) => one - other)
+  }
 }
 
 function readUnindexed(database: JournalDatabase): KeyedBatch[] {
@@ -87,10 +104,20 @@ function readUnindexed(database: JournalDatabase): KeyedBatch[] {
 }
 
 function enterKeys(database: JournalDatabase, waiting: readonly KeyedBatch[], size: number): void {
-  const pairs = waiting.flatMap(({ batch, keys }) => keys.map(key => [key, batch] as const))
-  pairs.sort(([one], [other]) => one - other)
   const lastBatch = Math.max(...waiting.map(({ batch }) => batch))
   const generation = openGeneration(database)
+  if (size >= MIN_PAGED_KEYS) enterKeyPages(database, generation, waiting)
+  else enterRows(database, generation, waiting)
+  database
+    .prepare('UPDATE generations SET size = size + ?, last_batch = max(last_batch, ?) WHERE id = ?')
+    .run([size, lastBatch, generation])
+  const batches = JSON.stringify(waiting.map(({ batch }) => batch))
+  database.prepare('DELETE FROM unindexed WHERE batch IN (SELECT value FROM json_each(?))').run([batches])
+}
+
+function enterRows(database: JournalDatabase, generation: number, waiting: readonly KeyedBatch[]): void {
+  const pairs = waiting.flatMap(({ batch, keys }) => keys.map(key => [key, batch] as const))
+  pairs.sort(([one], [other]) => one - other)
   // One statement and one value: a bound value costs more than a row.
   database
     .prepare(
@@ -98,11 +125,6 @@ function enterKeys(database: JournalDatabase, waiting: readonly KeyedBatch[], si
        SELECT ?1, value ->> 0, value ->> 1 FROM json_each(?2)`,
     )
     .run([generation, JSON.stringify(pairs)])
-  database
-    .prepare('UPDATE generations SET size = size + ?, last_batch = max(last_batch, ?) WHERE id = ?')
-    .run([size, lastBatch, generation])
-  const batches = JSON.stringify(waiting.map(({ batch }) => batch))
-  database.prepare('DELETE FROM unindexed WHERE batch IN (SELECT value FROM json_each(?))').run([batches])
 }
 
 /** The youngest generation, or a new one when it is full. */

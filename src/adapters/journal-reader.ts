@@ -3,7 +3,7 @@
 import type { AdmissionJournal, PodIdentity, RecordedAdmission } from '../correlator/admission-journal.js'
 import { KnownError } from '../errors.js'
 import type { DecisionRecord } from '../webhook/decision-record.js'
-import { keyOfName, keyOfUid } from './journal-index.js'
+import { createBatchFinder, keyOfName, keyOfUid } from './journal-index.js'
 import type { JournalDatabase } from './journal-schema.js'
 import { journalPath, openForReading, readNumber } from './journal-schema.js'
 
@@ -92,12 +92,7 @@ interface StoredRun {
 
 /** From a pod to the records of its uid, or else of its name. */
 function createFinder(database: JournalDatabase): (pod: PodIdentity) => readonly RecordedAdmission[] {
-  const candidates = database
-    .prepare(
-      `SELECT keys.batch FROM generations CROSS JOIN keys ON keys.generation = generations.id AND keys.hash = ?
-       UNION SELECT batch FROM unindexed ORDER BY 1`,
-    )
-    .raw(true)
+  const candidates = createBatchFinder(database)
   const batch = database.prepare('SELECT records FROM batches WHERE id = ?').raw(true)
   return ({ uid, namespace, name }) => {
     const key = uid === undefined ? keyOfName(namespace, name) : keyOfUid(uid)
@@ -105,7 +100,7 @@ function createFinder(database: JournalDatabase): (pod: PodIdentity) => readonly
     const isWanted = (record: DecisionRecord): boolean =>
       uid === undefined ? record.namespace === namespace && record.name === name : record.objectUid === uid
     const found: DecisionRecord[] = []
-    for (const [id] of candidates.all([key]) as [number][]) {
+    for (const id of candidates(key)) {
       // One that was deleted meanwhile is none.
       const [records] = (batch.get([id]) ?? []) as [Buffer?]
       found.push(

@@ -8,7 +8,7 @@ import { KnownError } from '../errors.js'
 /** Inside the journal's folder; SQLite keeps `-wal` and `-shm` beside it, so the folder is the unit to mount or copy. */
 export const JOURNAL_FILE = 'journal.db'
 /** Raised by every change of the tables; a newer file than this program is refused, never guessed at. */
-export const JOURNAL_VERSION = 1
+export const JOURNAL_VERSION = 2
 
 /** "SALY": tells a journal from any other SQLite file that an operator may point at. */
 const APPLICATION_ID = 0x53414c59
@@ -17,11 +17,23 @@ const BUSY_TIMEOUT_MS = 5_000
 /** The write-ahead log is cut back to this after a burst. */
 const WAL_LIMIT_BYTES = 64 * 1024 * 1024
 
+/** Since version 2. */
+const KEY_PAGES = `
+  CREATE TABLE key_pages (
+    id INTEGER PRIMARY KEY,
+    bucket INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    keys BLOB NOT NULL
+  );
+  CREATE INDEX key_pages_by_bucket ON key_pages (bucket);
+  CREATE INDEX key_pages_by_generation ON key_pages (generation);
+`
+
 /**
  * A row of `batches` keeps the decision records that were written together, one JSON a line, `since` and `until` their
  * first and last time: a row with indexes for each record costs five times as much.
  * `keys` says which batches may hold a record of an object, see journal-index.ts; `unindexed` are those that it does
- * not know yet. `repeats` counts the same objects and outcomes that came again within the retry window; `at` and
+ * not know yet. `key_pages` is the same as `keys` in bulk, see journal-key-pages.ts. `repeats` counts the same objects and outcomes that came again within the retry window; `at` and
  * `record_id` are the first one's. `runs` says when a webhook was recording. `bounds` holds `pruned_before`: older
  * records may have been deleted. Times are milliseconds since the epoch.
  */
@@ -46,6 +58,7 @@ const TABLES = `
     batch INTEGER NOT NULL,
     PRIMARY KEY (generation, hash, batch)
   ) WITHOUT ROWID;
+  ${KEY_PAGES}
   CREATE TABLE repeats (
     at INTEGER NOT NULL,
     record_id TEXT NOT NULL,
@@ -118,11 +131,13 @@ function opened(path: string, prepare: (database: JournalDatabase) => void): Jou
 function migrate(database: JournalDatabase, path: string): void {
   database.exec('BEGIN IMMEDIATE')
   try {
-    if (versionOf(database, path) === 0) {
+    const version = versionOf(database, path)
+    if (version === 0) {
       database.exec(TABLES)
       database.pragma(`application_id = ${APPLICATION_ID}`)
-      database.pragma(`user_version = ${JOURNAL_VERSION}`)
     }
+    if (version === 1) database.exec(KEY_PAGES)
+    if (version < JOURNAL_VERSION) database.pragma(`user_version = ${JOURNAL_VERSION}`)
     database.exec('COMMIT')
   } catch (error) {
     database.exec('ROLLBACK')

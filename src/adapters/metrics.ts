@@ -1,4 +1,4 @@
-/** Prometheus metrics: the only owner of prom-client. docs/metrics.md lists each name, and a test holds the two in step. */
+/** The webhook's Prometheus metrics. docs/metrics.md lists each name, and a test holds the two in step. */
 
 import { Counter, type CounterConfiguration, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { CompiledPolicy } from '../policy/index.js'

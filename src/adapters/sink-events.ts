@@ -3,8 +3,9 @@
 import type { FindingReceiver } from '../correlator/delivery.js'
 import type { Finding } from '../correlator/finding.js'
 import { escapeForeign } from '../policy/index.js'
+import { withDeadline } from './deadline.js'
 import { type KubernetesClient, KubernetesStatusError } from './kubernetes-client.js'
-import { createPace, isNotFound, outcomeOfKubernetes, withDeadline } from './sink-kubernetes.js'
+import { createPace, DEADLINE_MS, isNotFound, outcomeOfKubernetes } from './sink-kubernetes.js'
 import type { EventsSink } from './sink-spec.js'
 import { createSubjects, LOOK_UPS, type Subject } from './sink-subject.js'
 
@@ -36,17 +37,19 @@ export function openEventsSink({ rate, isDryRun }: EventsSink, client: Kubernete
     if (toldOwners.size >= MAX_TOLD) toldOwners.clear()
     toldOwners.add(finding.fingerprint)
   }
+  const tell = async (finding: Finding, signal: AbortSignal): Promise<boolean> => {
+    const pod = await subjects.podOf(finding, signal)
+    const owner = await subjects.ownerOf(finding, signal)
+    if (pod !== undefined) await write(pod, finding, signal, true)
+    if (owner !== undefined && owner.uid !== pod?.uid) await tellOwner(owner, finding, signal)
+    return pod !== undefined || owner !== undefined
+  }
   return {
     maxBatch: 1,
     async send([finding], stop) {
       if (finding === undefined) return { type: 'delivered' }
-      const signal = withDeadline(stop)
       try {
-        const pod = await subjects.podOf(finding, signal)
-        const owner = await subjects.ownerOf(finding, signal)
-        if (pod !== undefined) await write(pod, finding, signal, true)
-        if (owner !== undefined && owner.uid !== pod?.uid) await tellOwner(owner, finding, signal)
-        const isTold = pod !== undefined || owner !== undefined
+        const isTold = await withDeadline(stop, DEADLINE_MS, signal => tell(finding, signal))
         return isTold ? { type: 'delivered' } : { type: 'skipped', problem: 'neither the pod nor its owner is there' }
       } catch (error) {
         return outcomeOfKubernetes(error, NEEDS)

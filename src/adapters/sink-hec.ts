@@ -11,7 +11,8 @@ import { encodeHecEvent } from './sink-hec-event.js'
 import { type HttpMessage, openHttpTarget, type Posted } from './sink-http.js'
 import type { HecSink } from './sink-spec.js'
 
-const MAX_EVENTS = 1_000
+/** Read from the queue at once, which takes some milliseconds. */
+const MAX_EVENTS = 250
 /** Of one message, before it is compressed. A single event may be larger. */
 const MAX_BYTES = 1_000_000
 const SCHEME = 'Splunk'

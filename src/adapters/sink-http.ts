@@ -5,6 +5,7 @@ import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import type { SendOutcome } from '../correlator/delivery.js'
 import { escapeForeign } from '../policy/index.js'
+import { withDeadline } from './deadline.js'
 import type { HttpSink } from './sink-spec.js'
 import { readTextFile, reasonOf } from './text-file.js'
 
@@ -53,11 +54,12 @@ export async function openHttpTarget(sink: HttpSink): Promise<HttpTarget> {
       if (token.problem !== undefined) return { ok: false, outcome: { type: 'refused', problem: token.problem } }
       const authorization = token.value === undefined ? {} : { authorization: `${scheme} ${token.value}` }
       const headers = { 'user-agent': 'sallyport', ...message.headers, ...authorization }
-      const deadline = AbortSignal.any([signal, AbortSignal.timeout(sink.timeoutMs)])
+      const sent = { ...message, headers }
       try {
-        return { ok: true, answer: await post({ ...message, headers }, agent, deadline) }
+        const answer = await withDeadline(signal, sink.timeoutMs, deadline => post(sent, agent, deadline))
+        return { ok: true, answer }
       } catch (cause) {
-        const outcome = outcomeOfFailure(cause, deadline.aborted ? sink.timeoutMs : undefined)
+        const outcome = outcomeOfFailure(cause)
         // The CA may have been renewed.
         if (outcome.type === 'refused') {
           agent.destroy()
@@ -131,12 +133,8 @@ function retryAfterOf(value: string | undefined, now: number): number | undefine
   return ms > 0 ? ms : undefined
 }
 
-/** @param timeoutMs the time that is over; undefined: it is not. */
-function outcomeOfFailure(cause: unknown, timeoutMs: number | undefined): SendOutcome {
+function outcomeOfFailure(cause: unknown): SendOutcome {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
   if (TLS_CODE.test(code)) return { type: 'refused', problem: `its certificate is not accepted: ${reasonOf(cause)}` }
-  return {
-    type: 'retry',
-    problem: timeoutMs === undefined ? reasonOf(cause) : `no answer within ${timeoutMs / 1_000} s`,
-  }
+  return { type: 'retry', problem: reasonOf(cause) }
 }

@@ -8,7 +8,8 @@ import { reasonOf } from './text-file.js'
 /** Writes that may come at once after a quiet time, at most. */
 const MAX_BURST = 25
 const MINUTE_MS = 60_000
-const DEADLINE_MS = 30_000
+/** So long have the requests about one finding. */
+export const DEADLINE_MS = 30_000
 /** What the API server says of a namespace that is on its way out; its reason is `Forbidden`, as a missing role's. */
 const TERMINATING = /because it is being terminated/
 
@@ -32,11 +33,6 @@ export function createPace(rate: number): Pace {
       if (turns < 0) await sleep((-turns / rate) * MINUTE_MS, undefined, { signal }).catch(() => {})
     },
   }
-}
-
-/** One finding's worth of requests has so long. */
-export function withDeadline(signal: AbortSignal): AbortSignal {
-  return AbortSignal.any([signal, AbortSignal.timeout(DEADLINE_MS)])
 }
 
 /** Whether what was asked for is not there: the object, its namespace, or the whole API. */

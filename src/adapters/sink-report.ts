@@ -1,9 +1,10 @@
 /** Policy reports: one a workload, as the state of its findings, in whichever of the two report APIs is installed. */
 
-import type { FindingReceiver } from '../correlator/delivery.js'
+import type { FindingReceiver, SendOutcome } from '../correlator/delivery.js'
 import type { Finding } from '../correlator/finding.js'
+import { withDeadline } from './deadline.js'
 import { type KubernetesClient, KubernetesStatusError } from './kubernetes-client.js'
-import { createPace, isNotFound, isNotServed, outcomeOfKubernetes, withDeadline } from './sink-kubernetes.js'
+import { createPace, DEADLINE_MS, isNotFound, isNotServed, outcomeOfKubernetes } from './sink-kubernetes.js'
 import { mergeResult, reportNameOf, resultOf } from './sink-report-object.js'
 import type { ReportSink } from './sink-spec.js'
 import { createSubjects, LOOK_UPS, type Subject } from './sink-subject.js'
@@ -43,22 +44,24 @@ export function openReportSink(sink: ReportSink, client: KubernetesClient): Find
   const subjects = createSubjects(client)
   const pace = createPace(RATE)
   let api: ReportApi | undefined
+  const report = async (finding: Finding, signal: AbortSignal): Promise<SendOutcome> => {
+    api ??= await findApi(client, signal)
+    if (api === undefined) {
+      const names = APIS.map(({ apiVersion }) => apiVersion).join(' nor ')
+      return { type: 'refused', problem: `the API server serves neither ${names}` }
+    }
+    const owner = await subjects.ownerOf(finding, signal)
+    if (owner === undefined) return { type: 'skipped', problem: 'the workload is not there' }
+    await pace.turn(signal)
+    await write(sink, client, api, owner, finding, signal)
+    return { type: 'delivered' }
+  }
   return {
     maxBatch: 1,
     async send([finding], stop) {
       if (finding === undefined) return { type: 'delivered' }
-      const signal = withDeadline(stop)
       try {
-        api ??= await findApi(client, signal)
-        if (api === undefined) {
-          const names = APIS.map(({ apiVersion }) => apiVersion).join(' nor ')
-          return { type: 'refused', problem: `the API server serves neither ${names}` }
-        }
-        const owner = await subjects.ownerOf(finding, signal)
-        if (owner === undefined) return { type: 'skipped', problem: 'the workload is not there' }
-        await pace.turn(signal)
-        await write(sink, client, api, owner, finding, signal)
-        return { type: 'delivered' }
+        return await withDeadline(stop, DEADLINE_MS, signal => report(finding, signal))
       } catch (error) {
         // The API was taken away, and perhaps another one installed.
         if (isNotServed(error)) api = undefined

@@ -4,6 +4,7 @@ import { Command, Option } from 'commander'
 import { watchAgentMetrics } from '../adapters/agent-metrics.js'
 import { openFindingStore } from '../adapters/finding-store-file.js'
 import { openJournalReader } from '../adapters/journal-reader.js'
+import type { CorrelatorState } from '../adapters/metrics-correlator.js'
 import { compileSinks } from '../adapters/sink-spec.js'
 import { loadToolCatalogue } from '../adapters/tool-catalogue-file.js'
 import type { AgentLosses } from '../correlator/agent-losses.js'
@@ -11,8 +12,10 @@ import { correlate } from '../correlator/pipeline.js'
 import { createStreamStats } from '../correlator/stream-stats.js'
 import { escapeForeign } from '../policy/index.js'
 import type { CommandIo } from './command-io.js'
+import type { OpsPort } from './correlate-ops.js'
 import { openSinks, outboxSinksOf, type Sinks } from './correlate-sinks.js'
 import { parseDuration } from './duration.js'
+import { type ListenAddress, parseListen } from './listen-address.js'
 import { accessOf, addClusterOptions, type ClusterOptions, type ClusterSources, openCluster } from './open-cluster.js'
 import { checkSource, openSource, type SourceOptions } from './open-source.js'
 import { addPolicyOption, loadPolicyAloud } from './policy-options.js'
@@ -27,6 +30,8 @@ const HELP = `
 Example:
   sallyport correlate --policy policies/starter.yaml --source file:/var/log/tetragon/tetragon.log --journal journal/
   tail -F tetragon.log | sallyport correlate --policy policies/ --source - --sink file:findings.jsonl
+  sallyport correlate --policy policies/ --source file:/var/log/tetragon/tetragon.log --state state/ \\
+    --sink 'hec:https://splunk.corp.example:8088?index=security&token-file=/etc/sallyport/hec-token'
 
 A followed file is read from its end, unless --from-start is given, and through its rotation. With --state a restart,
 after a kill too, goes on where the run before ended: no event is lost, no finding is repeated. A finding is written when
@@ -41,6 +46,7 @@ interface CorrelateCommandOptions extends SourceOptions, ClusterOptions {
   readonly journal?: string
   readonly sink?: readonly string[]
   readonly deadLetters?: string
+  readonly ops?: ListenAddress
   readonly tetragonMetrics?: string
   /** Milliseconds. */
   readonly resolveAfter: number
@@ -65,6 +71,7 @@ export function correlateCommand(io: CommandIo): Command {
       'stdout, file:PATH (appended to), hec:URL, webhook:URL, kubernetes-events or policy-report; several may be given (default: stdout)',
     )
     .option('--dead-letters <file>', 'findings that no sink would take (default: dead-letters.ndjson in --state)')
+    .option('--ops <host:port>', 'plain HTTP for /livez, /readyz and /metrics', parseListen)
     .option('--kubeconfig <file>', 'how to reach the API server: for what is known of pods, and for sinks')
     .addOption(new Option('--in-cluster', "reach it with the pod's service account").conflicts('kubeconfig'))
     .option('--node <name>', 'of the cluster, know the pods of this node only')
@@ -91,6 +98,7 @@ async function follow(options: CorrelateCommandOptions, io: CommandIo): Promise<
   const journal = options.journal === undefined ? undefined : openJournalReader(options.journal)
   const archive = options.state === undefined ? undefined : openFindingStore(options.state, outboxSinksOf(specs))
   let sinks: Sinks | undefined
+  let ops: OpsPort | undefined
   let cluster: ClusterSources | undefined
   const watching = new AbortController()
   const stats = createStreamStats()
@@ -99,25 +107,36 @@ async function follow(options: CorrelateCommandOptions, io: CommandIo): Promise<
     sinks = await openSinks({ specs, state, deadLetters, access: accessOf(options) }, archive?.outbox, io)
     cluster = await openCluster(options, 'follow', io)
     const { inventory, audit } = cluster
-    const source = openSource(options, archive?.position, io)
     const { now } = io
+    ops = await openOps(options.ops, { policy, stats, sinks: sinks.states, now }, io)
+    const source = openSource(options, archive?.position, io)
     const { policy: policyPaths, resolveAfter: resolveAfterMs, staleAfter: staleMs } = options
     const emit = { when: 'at-once', updateMs: UPDATE_MS, resolveAfterMs } as const
     const agentLosses = watchMetrics(options.tetragonMetrics, watching.signal, io)
     const known = { policy, catalogue, journal, inventory, audit, agentLosses }
     const pipeline = { ...known, stats, now, policyPaths, emit, archive, staleMs }
-    for await (const finding of correlate(source, pipeline)) await sinks.give(finding)
+    for await (const finding of correlate(source, pipeline)) {
+      ops?.found(finding)
+      await sinks.give(finding)
+    }
   } finally {
     watching.abort()
     // What waits for them is in the archive.
     try {
-      await Promise.all([sinks?.close(), cluster?.close()])
+      await Promise.all([sinks?.close(), ops?.close(), cluster?.close()])
     } finally {
       archive?.close()
       journal?.close()
     }
   }
   io.stderr.write(describeStream(stats))
+}
+
+/** Loaded only when it is wanted: the server costs time at the start. */
+async function openOps(address: ListenAddress | undefined, state: CorrelatorState, io: CommandIo) {
+  if (address === undefined) return undefined
+  const { openOpsPort } = await import('./correlate-ops.js')
+  return openOpsPort(address, state, io)
 }
 
 function watchMetrics(url: string | undefined, signal: AbortSignal, { stderr }: CommandIo): AgentLosses | undefined {

@@ -1,7 +1,7 @@
 /** `sallyport explain`: how one image is read and judged, and by which entry; or what a process really runs. */
 
 import { Command, Option } from 'commander'
-import { LineSplitter } from '../correlator/line-splitter.js'
+import { bytesOf, LineSplitter } from '../correlator/line-splitter.js'
 import { KnownError } from '../errors.js'
 import {
   type CompiledPolicy,
@@ -99,7 +99,7 @@ async function* linesOf(stdin: NodeJS.ReadableStream): AsyncGenerator<string> {
           `standard input: line ${number} is longer than ${MAX_LINE_BYTES / 1024} KiB`,
         )
       }
-      const text = line.bytes.toString('utf8').replace(/\r$/, '')
+      const text = bytesOf(line).toString('utf8').replace(/\r$/, '')
       if (text !== '') yield text
     }
   }

@@ -35,7 +35,7 @@ export function openSource(options: SourceOptions, from: SourcePosition | undefi
   const { stdin, stderr, signal, now } = io
   if (options.source === '-') return readEventFiles(['-'], { stdin, signal })
   const { scheme, rest } = partsOf(options.source)
-  if (scheme === 'grpc') return openGrpc(rest, options, io)
+  if (scheme === 'grpc') return openGrpc(rest, options, from, io)
   return tailFile(rest, {
     fromStart: options.fromStart === true,
     from,
@@ -47,13 +47,18 @@ export function openSource(options: SourceOptions, from: SourcePosition | undefi
 }
 
 /** Loaded only when it is wanted: the gRPC library costs 0.2 s at the start. */
-async function* openGrpc(address: string, options: SourceOptions, io: CommandIo): EventSource {
+async function* openGrpc(
+  address: string,
+  options: SourceOptions,
+  from: SourcePosition | undefined,
+  io: CommandIo,
+): EventSource {
   const { now, signal, stderr } = io
   const { watchTetragon } = await import('../adapters/tetragon-grpc.js')
   const onInterruption = (problem: string): void => {
     stderr.write(`sallyport: no events from ${escapeForeign(address, 300)} (${problem}); trying again\n`)
   }
-  yield* watchTetragon(address, { tls: tlsOf(options), now, random: Math.random, signal, onInterruption })
+  yield* watchTetragon(address, { tls: tlsOf(options), from, now, random: Math.random, signal, onInterruption })
 }
 
 function tlsOf({ grpcCa: ca, grpcCert: cert, grpcKey: key }: SourceOptions): TetragonTls | undefined {

@@ -65,7 +65,7 @@ async function replay(files: readonly string[], options: ReplayOptions, io: Comm
   const totalBytes = await measureEventFiles(files)
   const progress = createProgress(io.stderr, totalBytes, io.now)
   const { stdin, signal } = io
-  const source = readEventFiles(files, { stdin, signal, onRead: progress.onRead })
+  const source = readEventFiles(files, { stdin, signal, onRead: progress.onRead, isBufferReused: true })
   const stats = createStreamStats()
   const output =
     options.output === 'splunk'

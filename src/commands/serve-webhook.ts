@@ -4,17 +4,18 @@ import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createWebhookMetrics, type WebhookMetrics } from '../adapters/metrics.js'
 import { type OpenPolicy, openPolicy } from '../adapters/policy-watch.js'
-import { type OpenTls, openTls } from '../adapters/tls-watch.js'
 import type { Logger } from '../logger.js'
 import { formatProblem } from '../policy/index.js'
 import { createOpsServer, type ReadinessCheck } from '../webhook/ops-server.js'
 import type { CommandIo } from './command-io.js'
 import { createLabelSource, type LabelSource } from './label-source.js'
-import { addressOf, type ListenAddress, listen, type RunningWebhook, startWebhook } from './start-webhook.js'
+import type { ListenAddress } from './listen-address.js'
+import { openServingTls, type ServedTls, type ServingTlsSettings } from './serving-tls.js'
+import { addressOf, listen, type RunningWebhook, startWebhook } from './start-webhook.js'
 
 export interface ServeSettings {
   readonly policy: readonly string[]
-  readonly tls: { readonly cert: string; readonly key: string; readonly clientCa: string | undefined }
+  readonly tls: ServingTlsSettings
   readonly listen: ListenAddress
   readonly ops: ListenAddress | undefined
   readonly journal: string | undefined
@@ -40,7 +41,7 @@ export async function serveWebhook(settings: ServeSettings, io: CommandIo): Prom
 /** What serves, and what can be asked of it. */
 interface Parts {
   readonly policy: OpenPolicy
-  readonly tls: OpenTls
+  readonly tls: ServedTls
   readonly labels: LabelSource
   readonly webhook: RunningWebhook
 }
@@ -66,7 +67,7 @@ async function serve(settings: ServeSettings, io: CommandIo, closers: (() => Pro
   for (const warning of policy.current().warnings)
     log.warn({ problem: formatProblem(warning) }, 'The policy holds something doubtful')
   await labels.need(policy.current().needsNamespaceLabels)
-  const tls = await openTls(settings.tls, { log, now, onReload: next => webhook?.replaceTls(next) })
+  const tls = await openServingTls(settings.tls, { log, now, onReload: next => webhook?.replaceTls(next) })
   closers.push(() => tls.close())
 
   metrics = createWebhookMetrics(
@@ -147,11 +148,13 @@ async function runUntilStopped(
 
 function readinessOf({ tls, webhook }: Parts, isStopping: boolean, now: number): readonly ReadinessCheck[] {
   const isValid = now < tls.expiresAt()
+  const isTrusted = tls.isTrusted()
   const expired = `the certificate expired at ${new Date(tls.expiresAt()).toISOString()}`
   return [
     // There is no webhook without a policy: a bad change leaves the last good one in force.
     { name: 'policy', isReady: true, problem: undefined },
     { name: 'certificate', isReady: isValid, problem: isValid ? undefined : expired },
+    { name: 'trust', isReady: isTrusted, problem: isTrusted ? undefined : 'the caBundle has never held its authority' },
     { name: 'listening', isReady: webhook.port > 0, problem: undefined },
     { name: 'stopping', isReady: !isStopping, problem: isStopping ? 'asked to stop' : undefined },
   ]

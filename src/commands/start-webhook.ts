@@ -14,6 +14,7 @@ import {
   VALIDATE_PATH,
   type WebhookServer,
 } from '../webhook/server.js'
+import type { ListenAddress } from './listen-address.js'
 import { closeRecorders, openRecorders, type RecorderSettings, type Recorders } from './webhook-recorders.js'
 
 /** How long requests in flight may take to finish, where nobody says. */
@@ -28,12 +29,6 @@ const LISTEN_PROBLEMS: ReadonlyMap<string, string> = new Map([
   ['EACCES', 'it is not permitted'],
   ['ENOTFOUND', 'the host is not known'],
 ])
-
-export interface ListenAddress {
-  readonly host: string
-  /** 0 takes any free one. */
-  readonly port: number
-}
 
 export interface WebhookSettings extends RecorderSettings {
   /** Asked once a request. */

@@ -5,21 +5,20 @@ import type { ClusterAccess } from '../adapters/kubernetes-client.js'
 import type { LogLevel } from '../logger.js'
 import { createLogger, LOG_LEVELS } from '../logger.js'
 import type { CommandIo } from './command-io.js'
+import { type ListenAddress, parseListen } from './listen-address.js'
 import { addPolicyOption } from './policy-options.js'
 import { serveWebhook } from './serve-webhook.js'
-import type { ListenAddress } from './start-webhook.js'
+import { addClusterTlsOptions, readServingTls, type ServingTlsFlags } from './serving-tls.js'
 
 const DEFAULT_LISTEN = '0.0.0.0:8443'
-/** `HOST:PORT`, an IPv6 host in brackets. */
-const LISTEN = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):([0-9]{1,5})$/
-const MAX_PORT = 65_535
 const MAX_SECONDS = 3600
 
 const HELP = `
 Serves POST /validate, for a ValidatingWebhookConfiguration with admissionReviewVersions ["v1"] and sideEffects None.
 Logs go to stderr. With --journal, \`sallyport correlate --journal\` can later say how an image was admitted.
 Changed policy and certificate files are in force within two seconds; a bad change keeps the last good one. SIGHUP looks
-at once and reopens the audit log. A policy that selects namespaces by labels needs --kubeconfig or --in-cluster.
+at once and reopens the audit log. A policy that selects namespaces by labels needs --kubeconfig or --in-cluster. With
+--tls-secret the replicas make, renew and rotate their certificates themselves, and keep up the caBundle.
 
 Example:
   sallyport certs --out certs --dns sallyport.sallyport.svc
@@ -27,11 +26,8 @@ Example:
 
 Exit status: 0 after a drained stop (SIGTERM, SIGINT); 64 usage; 78 a bad file, policy, certificate or address.`
 
-interface WebhookCommandOptions {
+interface WebhookCommandOptions extends ServingTlsFlags {
   readonly policy: readonly string[]
-  readonly tlsCert: string
-  readonly tlsKey: string
-  readonly tlsClientCa?: string
   readonly listen: ListenAddress
   readonly ops?: ListenAddress
   readonly kubeconfig?: string
@@ -47,8 +43,8 @@ interface WebhookCommandOptions {
 export function webhookCommand(io: CommandIo): Command {
   const command = new Command('webhook').description('Serve the admission webhook over HTTPS.')
   addPolicyOption(command, 'many')
-    .requiredOption('--tls-cert <file>', 'serving certificate, PEM')
-    .requiredOption('--tls-key <file>', 'its private key, PEM')
+    .option('--tls-cert <file>', 'serving certificate, PEM')
+    .option('--tls-key <file>', 'its private key, PEM')
     .option('--tls-client-ca <file>', 'serve only clients with a certificate of this CA, PEM')
     .addOption(
       new Option('--listen <host:port>', 'where to listen; port 0 takes a free one')
@@ -59,8 +55,8 @@ export function webhookCommand(io: CommandIo): Command {
     .option('--journal <dir>', 'folder of the journal of decisions; made if missing')
     .option('--audit-log <file>', 'append decision records as NDJSON, reopened on SIGHUP; - for standard output')
     .option('--cluster <name>', "the cluster's name, for decision records")
-  command
-    .option('--kubeconfig <file>', 'how to reach the API server for namespace labels')
+  addClusterTlsOptions(command)
+    .option('--kubeconfig <file>', 'how to reach the API server, for namespace labels and --tls-secret')
     .addOption(new Option('--in-cluster', "reach it with the pod's service account").conflicts('kubeconfig'))
     .option('--shutdown-delay <seconds>', 'keep answering so long after SIGTERM, not ready', parseSeconds, 5)
     .option('--shutdown-timeout <seconds>', 'then finish requests in flight for at most so long', parseSeconds, 10)
@@ -71,6 +67,8 @@ export function webhookCommand(io: CommandIo): Command {
 }
 
 async function serve(options: WebhookCommandOptions, io: CommandIo): Promise<void> {
+  const access = accessOf(options)
+  const tls = readServingTls(options, access)
   const log = createLogger({ level: options.logLevel, destination: io.stderr })
   if (options.journal === undefined && options.auditLog === undefined) {
     log.warn({}, 'Decisions are not recorded: neither --journal nor --audit-log is given')
@@ -78,13 +76,13 @@ async function serve(options: WebhookCommandOptions, io: CommandIo): Promise<voi
   await serveWebhook(
     {
       policy: options.policy,
-      tls: { cert: options.tlsCert, key: options.tlsKey, clientCa: options.tlsClientCa },
+      tls,
       listen: options.listen,
       ops: options.ops,
       journal: options.journal,
       auditLog: options.auditLog,
       cluster: options.cluster,
-      access: accessOf(options),
+      access,
       stop: { delayMs: options.shutdownDelay * 1000, deadlineMs: options.shutdownTimeout * 1000 },
       version: io.version,
       log,
@@ -103,14 +101,4 @@ function parseSeconds(written: string): number {
   const seconds = /^\d+(?:\.\d+)?$/.test(written) ? Number(written) : Number.NaN
   if (!(seconds <= MAX_SECONDS)) throw new InvalidArgumentError(`write seconds, at most ${MAX_SECONDS}`)
   return seconds
-}
-
-function parseListen(written: string): ListenAddress {
-  const match = LISTEN.exec(written)
-  const host = match?.[1] ?? match?.[2]
-  const port = Number(match?.[3])
-  if (host === undefined || port > MAX_PORT) {
-    throw new InvalidArgumentError('write HOST:PORT, such as 0.0.0.0:8443 or [::]:8443')
-  }
-  return { host, port }
 }

@@ -1,12 +1,10 @@
 /** From the bytes of one source after another to exec events, with everything that could not be read counted. */
 
 import type { EventSource, SourceGap, SourcePart, SourcePosition } from './event-source.js'
-import { type DecodedEvent, type ExecEvent, findGluedEvent } from './exec-event.js'
-import { createEventDecoder } from './exec-event-decoder.js'
+import { type ExecEvent, findGluedEvent } from './exec-event.js'
+import { createEventDecoder, type EventDecoder } from './exec-event-decoder.js'
 import { LineSplitter, type SplitLine } from './line-splitter.js'
 import { countMalformed, countOther, type StreamStats } from './stream-stats.js'
-
-const BRACE = 0x7b
 
 /** What one part of a source held. */
 export interface EventBatch {
@@ -24,7 +22,7 @@ interface Place {
   line: number
   /** Lines of this source that were events of any type. */
   events: number
-  readonly decode: (line: Buffer) => DecodedEvent
+  readonly decode: EventDecoder
 }
 
 /**
@@ -54,6 +52,7 @@ function linesOf(part: SourcePart, splitter: LineSplitter, place: Place, stats: 
   switch (part.type) {
     case 'begin':
       splitter.reset()
+      stats.sources += 1
       Object.assign(place, { source: part.name, line: 0, events: 0 })
       return []
     case 'bytes':
@@ -73,13 +72,14 @@ function readLine(line: SplitLine, place: Place, stats: StreamStats): ExecEvent 
     stats.tooLongLines += 1
     return undefined
   }
-  if (isBlank(line.bytes)) return undefined
+  const { chunk: bytes, start, end } = line
+  if (isBlank(bytes, start, end)) return undefined
   stats.lines += 1
-  return readEvent(line.bytes, place, stats)
+  return readEvent(bytes, start, end, place, stats)
 }
 
-function readEvent(bytes: Buffer, place: Place, stats: StreamStats): ExecEvent | undefined {
-  const decoded = place.decode(bytes)
+function readEvent(bytes: Buffer, start: number, end: number, place: Place, stats: StreamStats): ExecEvent | undefined {
+  const decoded = place.decode(bytes, start, end)
   if (decoded.type !== 'malformed') place.events += 1
   switch (decoded.type) {
     case 'exec':
@@ -94,16 +94,19 @@ function readEvent(bytes: Buffer, place: Place, stats: StreamStats): ExecEvent |
       return undefined
     case 'malformed': {
       countMalformed(stats, { source: place.source, line: place.line, problem: decoded.problem })
-      const glued = findGluedEvent(bytes)
-      return glued === undefined ? undefined : readEvent(glued, place, stats)
+      const glued = findGluedEvent(bytes.subarray(start, end))
+      return glued === undefined ? undefined : readEvent(glued, 0, glued.length, place, stats)
     }
   }
 }
 
 /** Looks no further than the first byte that is no white space. */
-function isBlank(bytes: Buffer): boolean {
-  if (bytes[0] === BRACE) return false
-  return !bytes.some(byte => byte !== 0x20 && byte !== 0x09 && byte !== 0x0d)
+function isBlank(bytes: Buffer, start: number, end: number): boolean {
+  for (let index = start; index < end; index += 1) {
+    const byte = bytes[index]
+    if (byte !== 0x20 && byte !== 0x09 && byte !== 0x0d) return false
+  }
+  return true
 }
 
 function countExec(event: ExecEvent, stats: StreamStats): void {

@@ -1,16 +1,18 @@
 /**
- * The shapes in which agents write an exec event, as regular expressions: a subset of JSON in which each key can stand
- * only once and in one place, so that whatever matches means to a JSON parser what it means here. The fields of agents that are told to report credentials or file
- * properties are not among them.
+ * The shapes in which agents write the larger parts of an event, as regular expressions: a subset of
+ * JSON in which each key can stand only once and in one place, so that whatever matches means to a JSON parser what it
+ * means here. The fields of agents that are told to report credentials or file properties are not among them.
  *
- * All of them are sticky and are tried on a line of which each byte is one character; bytes beyond ASCII match nowhere.
+ * All but the last are sticky, and are tried on a text of which each byte is one character.
  * Keys come in the order of the agent's schema, white space only after a comma, as some builds of the agent write it.
  * Two classes of characters never follow each other unless they are disjoint: matching and failing take linear time.
  */
 
 const PLAIN = '[^"\\\\\\x00-\\x1f\\x80-\\xff]*'
+/** The same with what is not ASCII: it never ends a string, whether it is UTF-8 or not. */
+const UNESCAPED = '[^"\\\\\\x00-\\x1f]*'
 /** The inside of a string, with escapes. */
-const TEXT = `${PLAIN}(?:\\\\(?:["\\\\/bfnrt]|u[\\da-fA-F]{4})${PLAIN})*`
+const TEXT = `${UNESCAPED}(?:\\\\(?:["\\\\/bfnrt]|u[\\da-fA-F]{4})${UNESCAPED})*`
 /** At most 15 digits: exact as a number. */
 const NUMBER = '(?:0|[1-9]\\d{0,14})'
 const COMMA = ', ?'
@@ -20,21 +22,6 @@ const NS = objectOf(`"${PLAIN}":\\{"inum":${NUMBER}(?:${COMMA}"is_host":true)?\\
 const UNREAD = `${field('refcnt', NUMBER)}${field('cap', CAP)}${field('ns', NS)}${field('tid', NUMBER)}`
 const MAP = objectOf(`"${TEXT}":"${TEXT}"`)
 
-/** From the line's start to just before `pod`. Captures exec_id, pid, binary, arguments, flags; the pod's start, the container's id. */
-export const HEAD = sticky(
-  `\\{"process_exec":\\{"process":\\{"exec_id":"(${PLAIN})"`,
-  field('pid', `(${NUMBER})`),
-  field('uid', NUMBER),
-  field('cwd', `"${TEXT}"`),
-  field('binary', `"(${TEXT})"`),
-  field('arguments', `"(${TEXT})"`),
-  field('flags', `"(${PLAIN})"`),
-  field('start_time', `"${PLAIN}"`),
-  field('auid', NUMBER),
-  `(?:(${COMMA}"pod":\\{"namespace":"${PLAIN}"${COMMA}"name":"${PLAIN}"${field('uid', `"${PLAIN}"`)}`,
-  `${COMMA}"container":\\{"id":")(${PLAIN}))?`,
-)
-
 /** A pod with its container, and `docker`. Captures all before the container's pid, and all behind it. */
 export const POD = sticky(
   `(${COMMA}"pod":\\{"namespace":"${PLAIN}"${COMMA}"name":"${PLAIN}"${field('uid', `"${PLAIN}"`)}`,
@@ -42,29 +29,18 @@ export const POD = sticky(
   `(${podEnd()}${field('docker', `"${PLAIN}"`)})`,
 )
 
-/** From behind the pod to the process's end. Captures docker, in_init_tree; the parent's start and exec_id. */
-export const REST = sticky(
-  field('docker', `"(${PLAIN})"`),
-  field('parent_exec_id', `"${PLAIN}"`),
-  `${UNREAD}${field('in_init_tree', '(true|false)')}\\}`,
-  `(?:(${COMMA}"parent":\\{"exec_id":")(${PLAIN}))?`,
-)
+/** What agents write that are told to report credentials and namespaces; perhaps nothing. */
+export const CAP_AND_NS = sticky(field('cap', CAP), field('ns', NS))
 
 /** A whole parent. Captures pid, binary, arguments. */
 export const PARENT = sticky(`${COMMA}"parent":${processOf(`(${NUMBER})`, `(${TEXT})`)}`)
 
 export const ANCESTORS = sticky(`${COMMA}"ancestors":${listOf(processOf(NUMBER, TEXT))}`)
 
-/** From an exit's start to its end: only that it is one is told. About half the lines of an export. */
-export const EXIT = sticky(
-  `\\{"process_exit":\\{"process":${processOf(NUMBER, TEXT)}${field('parent', processOf(NUMBER, TEXT))}`,
-  `${field('signal', `"${PLAIN}"`)}${field('status', NUMBER)}${field('time', `"${PLAIN}"`)}`,
-)
-
-/** From the end of `process_exec` to the line's. Captures all before the time, node_name, time, all behind it, cluster_name. */
-export const END = sticky(
-  `(\\}${field('node_name', `"(${PLAIN})"`)}${COMMA}"time":")(${PLAIN})`,
-  `("${field('cluster_name', `"(${PLAIN})"`)}${field('node_labels', MAP)}\\}\\r?)$`,
+/** From the end of the event to the line's. Captures all before the time, node_name, time, all behind it, cluster_name. */
+export const END = new RegExp(
+  `(\\}${field('node_name', `"(${PLAIN})"`)}${COMMA}"time":")(${PLAIN})("${field('cluster_name', `"(${PLAIN})"`)}` +
+    `${field('node_labels', MAP)}\\}\\r?)$`,
 )
 
 function sticky(...parts: readonly string[]): RegExp {

@@ -22,6 +22,9 @@ export interface FindingEntry {
   epilogue: string | undefined
   readonly processes: Set<string>
   readonly pods: Set<string>
+  /** The command line that was looked at last: most are repeated. */
+  binary: string | undefined
+  arguments: string | undefined
 }
 
 export function openEntry(
@@ -42,6 +45,8 @@ export function openEntry(
     epilogue: undefined,
     processes: new Set(),
     pods: new Set(),
+    binary: undefined,
+    arguments: undefined,
   }
   recordSighting(entry, event, times, suppression !== undefined)
   return entry
@@ -55,7 +60,12 @@ export function recordSighting(entry: FindingEntry, event: ExecEvent, times: num
   entry.firstSeen = Math.min(entry.firstSeen, event.time)
   entry.lastSeen = Math.max(entry.lastSeen, event.time)
   const { processes, pods } = entry
-  if (processes.size < MAX_SAMPLES && event.binary !== '') processes.add(sampleOf(event))
+  const isRepeated = event.binary === entry.binary && event.arguments === entry.arguments
+  if (processes.size < MAX_SAMPLES && event.binary !== '' && !isRepeated) {
+    entry.binary = event.binary
+    entry.arguments = event.arguments
+    processes.add(sampleOf(event))
+  }
   if (pods.size < MAX_SAMPLES && event.pod !== undefined) pods.add(event.pod.name)
 }
 
@@ -92,5 +102,7 @@ export function reviveEntry(finding: Finding): FindingEntry {
     epilogue: undefined,
     processes: new Set(samples.processes),
     pods: new Set(samples.pods),
+    binary: undefined,
+    arguments: undefined,
   }
 }

@@ -7,14 +7,22 @@
 
 const NEWLINE = 0x0a
 const NUL = 0
+const NOTHING = Buffer.alloc(0)
+const TOO_LONG = { type: 'too-long' } as const
 
 /** 16 MiB; the longest line seen from an agent has 3.93 MB. */
 export const MAX_LINE_BYTES = 16 * 1024 * 1024
 
 export type SplitLine =
-  | { readonly type: 'line'; readonly bytes: Buffer }
+  /** The chunk's bytes from `start` to `end`. */
+  | { readonly type: 'line'; readonly chunk: Buffer; readonly start: number; readonly end: number }
   /** It was longer than the limit and is gone. */
   | { readonly type: 'too-long' }
+
+/** What a line holds, in the memory of its chunk. */
+export function bytesOf({ chunk, start, end }: Extract<SplitLine, { type: 'line' }>): Buffer {
+  return chunk.subarray(start, end)
+}
 
 export class LineSplitter {
   readonly #maxLineBytes: number
@@ -26,13 +34,14 @@ export class LineSplitter {
     this.#maxLineBytes = maxLineBytes
   }
 
-  /** The lines that this chunk completes. A line may share the chunk's memory: decode it before the next read. */
+  /** The lines that this chunk completes. They share its memory: decode them before it is filled anew. */
   push(chunk: Buffer): SplitLine[] {
     const lines: SplitLine[] = []
     let start = 0
     for (let newline = chunk.indexOf(NEWLINE); newline !== -1; newline = chunk.indexOf(NEWLINE, start)) {
-      this.#append(chunk.subarray(start, newline))
-      lines.push(this.#take())
+      lines.push(
+        this.#length === 0 ? this.#whole(chunk, start, newline) : this.#complete(chunk.subarray(start, newline)),
+      )
       start = newline + 1
     }
     if (start < chunk.length) this.#append(chunk.subarray(start))
@@ -41,7 +50,7 @@ export class LineSplitter {
 
   /** What stands after the last newline of a source that is complete, if anything does. */
   end(): SplitLine[] {
-    return this.#length === 0 ? [] : [this.#take()]
+    return this.#length === 0 ? [] : [this.#complete(NOTHING)]
   }
 
   /** Forget an unfinished line: its source was replaced. */
@@ -50,25 +59,31 @@ export class LineSplitter {
     this.#length = 0
   }
 
-  #append(piece: Buffer): void {
-    const part = this.#length === 0 ? withoutLeadingNuls(piece) : piece
-    this.#length += part.length
-    if (this.#length > this.#maxLineBytes) this.#parts = []
-    else if (part.length > 0) this.#parts.push(part)
+  #whole(chunk: Buffer, from: number, end: number): SplitLine {
+    const start = skipNuls(chunk, from, end)
+    return end - start > this.#maxLineBytes ? TOO_LONG : { type: 'line', chunk, start, end }
   }
 
-  #take(): SplitLine {
+  #append(piece: Buffer): void {
+    const part = this.#length === 0 ? piece.subarray(skipNuls(piece, 0, piece.length)) : piece
+    this.#length += part.length
+    if (this.#length > this.#maxLineBytes) this.#parts = []
+    // A copy: the chunk may be filled anew before the line is complete.
+    else if (part.length > 0) this.#parts.push(Buffer.from(part))
+  }
+
+  #complete(piece: Buffer): SplitLine {
+    this.#append(piece)
     const isTooLong = this.#length > this.#maxLineBytes
-    const [first, ...rest] = this.#parts
+    const chunk = Buffer.concat(this.#parts)
     this.reset()
-    if (isTooLong) return { type: 'too-long' }
-    if (first === undefined) return { type: 'line', bytes: Buffer.alloc(0) }
-    return { type: 'line', bytes: rest.length === 0 ? first : Buffer.concat([first, ...rest]) }
+    return isTooLong ? TOO_LONG : { type: 'line', chunk, start: 0, end: chunk.length }
   }
 }
 
-function withoutLeadingNuls(piece: Buffer): Buffer {
-  let start = 0
-  while (start < piece.length && piece[start] === NUL) start += 1
-  return start === 0 ? piece : piece.subarray(start)
+/** Where something stands that is not NUL. */
+function skipNuls(bytes: Buffer, from: number, end: number): number {
+  let start = from
+  while (start < end && bytes[start] === NUL) start += 1
+  return start
 }

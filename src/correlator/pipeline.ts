@@ -68,13 +68,15 @@ export async function* correlate(source: EventSource, options: CorrelatorOptions
   yield* outlet.resume(pending)
   const coverage = new StreamCoverage(stats, { staleMs, now, agentLosses, inventory })
   for await (const { events, position, gap } of readExecEvents(source, stats)) {
+    const readAt = now()
     for (const event of events) {
       for (const observation of detect(event)) store.observe(event, observation)
-      watch.see(event.time, now())
+      watch.see(event.time, readAt)
       coverage.see(event)
     }
     coverage.note(store, gap)
     stats.evictedFindings = store.evictions
+    stats.lastEventAt = events.at(-1)?.time ?? stats.lastEventAt
     if (emit.when === 'at-end') continue
     coverage.noteLosses(store)
     yield* outlet.next(position, events.length === 0)

@@ -14,6 +14,10 @@ export interface MalformedSample {
 /** Counted while the stream is read; one object for a whole run. */
 export interface StreamStats {
   bytes: number
+  /** Sources that were opened. */
+  sources: number
+  /** When the event that was read last took place, in milliseconds since the epoch; 0: none was. */
+  lastEventAt: number
   /** Lines that hold anything. */
   lines: number
   execEvents: number
@@ -38,6 +42,8 @@ export interface StreamStats {
 export function createStreamStats(): StreamStats {
   return {
     bytes: 0,
+    sources: 0,
+    lastEventAt: 0,
     lines: 0,
     execEvents: 0,
     hostEvents: 0,

@@ -7,6 +7,9 @@ import { nearestWord } from './policy-problem.js'
 
 type Issue = z.core.$ZodIssue
 
+/** Far more than are shown: a list of a hundred thousand entries of the wrong form is wrong in one way. */
+const MAX_ISSUES = 200
+
 /** The document, or undefined after its problems were added to the list. */
 export function readDocument(source: PolicySource, problems: ProblemList): PolicyDocument | undefined {
   const result = policyDocumentSchema.safeParse(source.value)
@@ -16,7 +19,7 @@ export function readDocument(source: PolicySource, problems: ProblemList): Polic
     problems.add(source, [], 'is no ImagePolicy', `write "apiVersion: ${API_VERSION}" and "kind: ${KIND}"`)
     return undefined
   }
-  for (const issue of result.error.issues) addIssue(source, problems, issue, [])
+  for (const issue of result.error.issues.slice(0, MAX_ISSUES)) addIssue(source, problems, issue, [])
   return undefined
 }
 

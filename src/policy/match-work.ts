@@ -33,23 +33,24 @@ export function workOf<Entry extends PatternEntry>(index: EntryIndex<Entry>): Ma
  * Of the literal steps from a node an image takes one; of the globs it may take all. What stands behind a `**` is looked
  * at again for each segment. At most as deep as a pattern has parts.
  */
-function weigh<Entry>(node: IndexNode<Entry>): MatchWork<Entry> {
+function weigh<Entry>(node: IndexNode<Entry>, isRepeated = false): MatchWork<Entry> {
   let steps = 1 + tagGlobsOf(node.exact) + tagGlobsOf(node.below)
   let dearest: MatchWork<Entry> = { steps: 0, example: node.first }
   const note = (work: MatchWork<Entry>): void => {
     if (work.steps > dearest.steps) dearest = work
   }
   for (const child of node.children?.values() ?? [])
-    note(isLeaf(child) ? { steps: 1, example: child.first } : weigh(child))
+    note(isLeaf(child) ? { steps: 1, example: child.first } : weigh(child, isRepeated))
   steps += dearest.steps
   for (const step of node.globs?.values() ?? []) {
-    const work = weigh(step.node)
+    const work = weigh(step.node, isRepeated)
     steps += 1 + work.steps
     note(work)
   }
   if (node.anyDepth !== undefined) {
-    const work = weigh(node.anyDepth)
-    const repeated = { ...work, steps: MAX_SEGMENTS * work.steps }
+    const work = weigh(node.anyDepth, true)
+    // Behind a second `**` a node still stands at most once among those of a segment.
+    const repeated = { ...work, steps: (isRepeated ? 1 : MAX_SEGMENTS) * work.steps }
     steps += repeated.steps
     note(repeated)
   }

@@ -39,7 +39,11 @@ interface Analysis {
   readonly origins: readonly FoundOrigin[]
 }
 
-type ExecMemo = Map<string, Analysis | undefined>
+/** By arguments, then by binary: two look-ups of strings that exist cost less than making one of both. */
+interface ExecMemo {
+  size: number
+  readonly byArguments: Map<string, Map<string, Analysis | undefined>>
+}
 
 interface LongAnswer {
   readonly binary: string
@@ -76,12 +80,17 @@ export function inspectExec(catalogue: ToolCatalogue, facts: ExecFacts): readonl
 function recall(catalogue: ToolCatalogue, binary: string, args: string): Analysis | undefined {
   if (binary.length + args.length > MEMO_LENGTH) return recallLong(catalogue, binary, args)
   const memo = memoOf(catalogue)
-  const key = `${binary}\u0000${args}`
-  const known = memo.get(key)
-  if (known !== undefined || memo.has(key)) return known
+  const known = memo.byArguments.get(args)
+  const answer = known?.get(binary)
+  if (answer !== undefined || known?.has(binary) === true) return answer
   const analysis = analyse(catalogue, binary, args)
-  if (memo.size >= MEMO_SIZE) memo.clear()
-  memo.set(key, analysis)
+  if (memo.size >= MEMO_SIZE) {
+    memo.byArguments.clear()
+    memo.size = 0
+  }
+  const sameArguments = memo.byArguments.get(args) ?? new Map<string, Analysis | undefined>()
+  memo.byArguments.set(args, sameArguments.set(binary, analysis))
+  memo.size += 1
   return analysis
 }
 
@@ -101,7 +110,7 @@ function recallLong(catalogue: ToolCatalogue, binary: string, args: string): Ana
 function memoOf(catalogue: ToolCatalogue): ExecMemo {
   const known = MEMOS.get(catalogue)
   if (known !== undefined) return known
-  const memo: ExecMemo = new Map()
+  const memo: ExecMemo = { size: 0, byArguments: new Map() }
   MEMOS.set(catalogue, memo)
   return memo
 }

@@ -13,7 +13,7 @@ import { openFindingSink, writeText } from '../../src/adapters/finding-sink.js'
 import { loadSplunkToolNames } from '../../src/adapters/splunk-macro-file.js'
 import { createBackupFolder, readBackup } from '../../src/adapters/tail-backups.js'
 import type { EventSource, SourcePosition } from '../../src/correlator/event-source.js'
-import { LineSplitter } from '../../src/correlator/line-splitter.js'
+import { LineSplitter, bytesOf as lineBytesOf } from '../../src/correlator/line-splitter.js'
 
 const NEVER = new AbortController().signal
 
@@ -23,7 +23,7 @@ async function* linesOf(source: EventSource): AsyncGenerator<string> {
   for await (const part of source) {
     if (part.type === 'begin') splitter.reset()
     const lines = part.type === 'bytes' ? splitter.push(part.bytes) : part.type === 'end' ? splitter.end() : []
-    for (const line of lines) yield line.type === 'line' ? line.bytes.toString() : 'too long'
+    for (const line of lines) yield line.type === 'line' ? lineBytesOf(line).toString() : 'too long'
     if (part.type === 'end') yield '='
   }
 }

@@ -166,6 +166,7 @@ if (process.argv[2] === 'write-without-end') {
     const database = new Database(journalPath(directory))
     t.strictSame(database.prepare('SELECT count(*) FROM unindexed').raw(true).get(), [0])
     t.strictSame(database.prepare('SELECT count(*) > 1 FROM generations').raw(true).get(), [1])
+    t.strictSame(database.prepare('SELECT count(*) > 1 FROM key_pages').raw(true).get(), [1], 'in bulk')
     database.close()
     const reader = openJournalReader(directory)
     for (const one of [0, 5, 11]) {
@@ -265,6 +266,42 @@ if (process.argv[2] === 'write-without-end') {
     t.strictSame(reader.coverageSpans().at(-1), { from: 100_000, to: 150_000 })
     reader.close()
   })
+
+  t.test(
+    'a journal of version 1 gets its pages from the next webhook, also while it is read; they go with their batches',
+    async t => {
+      const directory = t.testdir()
+      const many = Array.from({ length: 33_000 }, (_, at) => at)
+      const write = (at: number) => {
+        const store = openJournalStore(directory, `run-${at}`, START + at, GENEROUS)
+        store.write({ ...batchOf([recordOf(START + at)]), keys: [...many, ...keysOf(recordOf(START + at))] })
+        store.close(START + at)
+      }
+      openJournalStore(directory, 'run', START, GENEROUS).close(START)
+      const database = new Database(journalPath(directory))
+      database.exec('DROP TABLE key_pages')
+      database.pragma('user_version = 1')
+      const reader = openJournalReader(directory)
+      const found = (at: number) =>
+        reader
+          .findAdmissions({ uid: `uid-${START + at}`, namespace: '', name: '' })
+          .map(admission => admission.at - START)
+      t.strictSame(found(1), [])
+      write(1)
+      write(2)
+      t.strictSame([found(1), found(2), found(3)], [[1], [2], []])
+      reader.close()
+
+      const later = START + 100_000
+      const store = openJournalStore(directory, 'later', later, { maxAgeMs: 50_000, maxBytes: 1e12 })
+      store.write(batchOf([recordOf(later)]))
+      store.beat(later, 0)
+      store.prune(later)
+      store.close(later)
+      t.strictSame(database.prepare('SELECT count(*) FROM key_pages').raw(true).get(), [0])
+      database.close()
+    },
+  )
 
   t.test('records that are too old are deleted, and the journal no longer vouches for their time', async t => {
     const directory = t.testdir()

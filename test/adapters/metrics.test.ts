@@ -1,8 +1,12 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { createWebhookMetrics, type WebhookState } from '../../src/adapters/metrics.js'
+import { createCorrelatorMetrics } from '../../src/adapters/metrics-correlator.js'
+import type { DeliveryState } from '../../src/correlator/delivery.js'
+import { createStreamStats } from '../../src/correlator/stream-stats.js'
 import { decide, parseWorkload } from '../../src/policy/index.js'
 import { createOpsServer, type ReadinessCheck } from '../../src/webhook/ops-server.js'
+import { findingOf } from '../support/findings.js'
 import { NOW, policyOf, scope } from '../support/policies.js'
 
 const policy = policyOf({ mode: 'enforce', allow: ['gcr.io/*'] })
@@ -36,16 +40,74 @@ t.test('docs/metrics.md names every metric with its type and labels, and no othe
   observer.rejected('BODY_NOT_JSON')
   policyReloaded('rejected')
   const { text } = await page()
-  const exposed = [...text.matchAll(/^# TYPE (sallyport_\S+) (\S+)$/gm)].map(([, name, type]) => {
+  t.ok(documentedIn('The webhook').length > 10)
+  t.strictSame(exposedBy(text), documentedIn('The webhook'))
+})
+
+function documentedIn(section: string): readonly string[] {
+  const [, text = ''] = readFileSync('docs/metrics.md', 'utf8').split(`## ${section}\n`)
+  const rows = (text.split('\n## ')[0] ?? '').matchAll(/^\| `(sallyport_\w+)` \| (\w+) \|([^|]*)\|/gm)
+  return [...rows].map(([, name, type, labels = '']) => `${name} | ${type} | ${labels.trim()}`).sort()
+}
+
+function exposedBy(text: string): readonly string[] {
+  const types = [...text.matchAll(/^# TYPE (sallyport_\S+) (\S+)$/gm)]
+  const lines = types.map(([, name, type]) => {
     const sample = new RegExp(`^${name}(?:_bucket)?\\{([^}]*)\\}`, 'm').exec(text)?.[1] ?? ''
     const labels = [...sample.matchAll(/([a-z]+)="/g)].map(match => match[1]).filter(label => label !== 'le')
     return `${name} | ${type} | ${labels.join(', ')}`
   })
-  const rows = readFileSync('docs/metrics.md', 'utf8').matchAll(/^\| `(sallyport_\w+)` \| (\w+) \|([^|]*)\|/gm)
-  const documented = [...rows].map(([, name, type, labels = '']) => `${name} | ${type} | ${labels.trim()}`)
-  t.ok(documented.length > 10)
-  t.strictSame(exposed.sort(), documented.sort())
-})
+  return lines.sort()
+}
+
+const SINK: DeliveryState = {
+  name: 'hec',
+  queued: 4,
+  sent: 7,
+  skipped: 1,
+  failures: { retry: 2, refused: 3, rejected: 0 },
+  deadLetters: { rejected: 5, overflow: 0, stopped: 0 },
+  dropped: 6,
+  isPaused: true,
+  lastSuccessAt: NOW,
+}
+
+t.test(
+  "the correlator's metrics stand in docs/metrics.md, and tell the state at the moment of the question",
+  async t => {
+    const stats = createStreamStats()
+    let sinks = [SINK]
+    const state = { policy, stats, sinks: () => sinks, now: () => NOW }
+    const { found, page } = createCorrelatorMetrics(state, '1.2.3')
+    t.notMatch((await page()).text, /last_event_age_seconds \d/)
+    found(findingOf())
+    found(findingOf({ emission: 2, status: 'resolved' }))
+    Object.assign(stats, { lines: 9, execEvents: 8, malformed: 1, lastEventAt: NOW - 90_000 })
+    stats.otherEvents.set('process_exit', 2)
+    const { text } = await page()
+    t.strictSame(exposedBy(text), documentedIn('The correlator'))
+    for (const line of [
+      'sallyport_events_total{type="exec"} 8',
+      'sallyport_events_total{type="other"} 2',
+      'sallyport_source_unread_lines_total{why="malformed"} 1',
+      'sallyport_last_event_age_seconds 90',
+      'sallyport_findings_total{kind="non-allowlisted-image",severity="medium"} 1',
+      'sallyport_finding_updates_total{kind="non-allowlisted-image",status="resolved"} 1',
+      'sallyport_sink_queued{sink="hec"} 4',
+      'sallyport_sink_failures_total{sink="hec",class="refused"} 3',
+      'sallyport_sink_dead_letters_total{sink="hec",reason="rejected"} 5',
+      'sallyport_sink_dropped_total{sink="hec"} 6',
+      'sallyport_sink_paused{sink="hec"} 1',
+      `sallyport_sink_last_success_timestamp_seconds{sink="hec"} ${NOW / 1000}`,
+    ]) {
+      t.match(text, `${line}\n`)
+    }
+    sinks = [{ ...SINK, queued: 0, sent: 11, isPaused: false }]
+    const later = (await page()).text
+    t.match(later, 'sallyport_sink_sent_total{sink="hec"} 11\n', 'taken over, and not added up')
+    t.match(later, 'sallyport_sink_paused{sink="hec"} 0\n')
+  },
+)
 
 t.test('reviews, images and dry runs are counted apart, with labels from closed sets', async t => {
   const { observer, page } = metricsOf()

@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process'
 import { appendFileSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { createCertificates } from '../../src/adapters/certificates.js'
@@ -11,6 +12,7 @@ import { openHecSink } from '../../src/adapters/sink-hec.js'
 import { decodeHecAnswer } from '../../src/adapters/sink-hec-answer.js'
 import { compileSinks, type HecSink, type WebhookSink } from '../../src/adapters/sink-spec.js'
 import { encodeWebhook, openWebhookSink } from '../../src/adapters/sink-webhook.js'
+import { run } from '../../src/cli.js'
 import type { FindingReceiver, SendOutcome } from '../../src/correlator/delivery.js'
 import type { Finding } from '../../src/correlator/finding.js'
 import { eventOf, lineOf, podOf } from '../support/events.js'
@@ -474,6 +476,47 @@ t.test('kill -9 of the real program: each finding reaches a collector that is mo
     server.messages.some(message => message.path.endsWith('/event') && eventsOf(message).length > 1),
     'in batches',
   )
+})
+
+t.test('the ops port of correlate tells of the source and the sinks, and the page is there until the end', async t => {
+  const server = await start(t, response => answer(response, 401, ''))
+  const folder = t.testdir({ 'policy.yaml': POLICY })
+  const stop = new AbortController()
+  const stdin = new PassThrough()
+  const stderr = new PassThrough()
+  let said = ''
+  stderr.on('data', chunk => {
+    said += String(chunk)
+  })
+  const argv = ['correlate', '--policy', join(folder, 'policy.yaml'), '--source', '-', '--ops', '127.0.0.1:0']
+  const running = run([...argv, '--sink', `webhook:${server.url}?plain-http=true`], {
+    stdin,
+    stdout: new PassThrough(),
+    stderr,
+    setExitCode: () => undefined,
+    version: '0.0.0-test',
+    now: () => Date.now(),
+    signal: stop.signal,
+  })
+  await until(t, 'it listens', () => /listens on \S+:\d+\n/.test(said))
+  const address = /listens on (\S+:\d+)\n/.exec(said)?.[1]
+  const get = async (path: string) => fetch(`http://${address}${path}`)
+  stdin.write(`${lineOf(eventOf())}\n`)
+  let page = ''
+  for (let tries = 0; tries < 2_000 && !page.includes('sallyport_sink_paused{sink="webhook"} 1'); tries += 1) {
+    page = await (await get('/metrics')).text()
+    await sleep(5)
+  }
+  t.match(page, 'sallyport_sink_paused{sink="webhook"} 1\n')
+  t.match(page, 'sallyport_sink_queued{sink="webhook"} 1\n')
+  t.match(page, 'sallyport_findings_total{kind="non-allowlisted-image",')
+  t.equal((await get('/readyz')).status, 200)
+  t.equal((await get('/livez')).status, 200)
+  stdin.end()
+  await running
+  t.match(said, /sink webhook: takes no findings until something is changed: it answered 401/)
+  t.match(said, /gave up a finding \(stopped/)
+  await t.rejects(get('/livez'))
 })
 
 t.test('a dry run shows what would be sent, and sends nothing', async t => {

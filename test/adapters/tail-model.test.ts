@@ -10,7 +10,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { tailFile } from '../../src/adapters/file-tail.js'
 import type { EventSource, SourceGap, SourcePart, SourcePosition } from '../../src/correlator/event-source.js'
-import { LineSplitter } from '../../src/correlator/line-splitter.js'
+import { bytesOf, LineSplitter } from '../../src/correlator/line-splitter.js'
 
 /** Longer lines are skipped and counted, wherever reading was interrupted in them. */
 const MAX_LINE_BYTES = 400_000
@@ -98,7 +98,7 @@ class Reader {
     if (part.type === 'begin') this.#splitter.reset()
     const found =
       part.type === 'bytes' ? this.#splitter.push(part.bytes) : part.type === 'end' ? this.#splitter.end() : []
-    for (const line of found) this.lines.push(line.type === 'line' ? line.bytes.toString() : 'too long')
+    for (const line of found) this.lines.push(line.type === 'line' ? bytesOf(line).toString() : 'too long')
     if (part.type === 'gap') this.gaps.push(part.gap)
     if (part.position !== undefined) this.#position = part.position
     return part.type

@@ -1,7 +1,9 @@
 /** Tetragon's gRPC stream, from a server that speaks it: over a unix socket, TCP and TLS, through restarts. */
 
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
@@ -66,10 +68,13 @@ function listen(address: string, changes: Partial<TetragonOptions> = {}) {
     onInterruption: problem => problems.push(problem),
     ...changes,
   })[Symbol.asyncIterator]()
+  const seen: { parts: number; position: SourcePart['position'] } = { parts: 0, position: undefined }
   const next = async (count: number): Promise<string[]> => {
     let text = ''
     while (text.split('\n').length <= count) {
       const { value }: { value?: SourcePart } = await parts.next()
+      if (value?.position !== undefined) seen.position = value.position
+      if (value?.type === 'bytes') seen.parts += 1
       if (value?.type === 'bytes') text += value.bytes.toString()
       if (value?.type === 'gap') gaps.push(value.gap)
     }
@@ -79,7 +84,7 @@ function listen(address: string, changes: Partial<TetragonOptions> = {}) {
     controller.abort()
     while ((await parts.next()).done !== true);
   }
-  return { next, stop, problems, gaps, idle: () => parts.next() }
+  return { next, stop, problems, gaps, seen, idle: () => parts.next() }
 }
 
 t.test('events over gRPC are the events of the export file', async t => {
@@ -92,6 +97,7 @@ t.test('events over gRPC are the events of the export file', async t => {
     received.filter((line, index) => textOf(line) !== textOf(LINES[index])),
     [],
   )
+  t.ok(listener.seen.parts < LINES.length / 2, `what has come goes on together (${listener.seen.parts} parts)`)
   t.match(agent.requests, [{ allow_list: [{ event_set: [1] }] }], 'exec events alone are asked for')
   await listener.stop()
   agent.stop()
@@ -141,6 +147,86 @@ t.test('an agent that is not there is waited for', async t => {
   t.equal((await coming).length, 1)
   t.same(listener.gaps, [], 'nothing was being watched before')
   await listener.stop()
+  agent.stop()
+})
+
+t.test('the time between two runs is a gap, of the same agent alone', async t => {
+  const address = await socketAddress(t)
+  const agent = await startAgent(address, [LINES[0] ?? ''])
+  const first = listen(address)
+  await first.next(1)
+  await first.stop()
+  t.same(first.gaps, [])
+  const from = JSON.parse(JSON.stringify(first.seen.position))
+  const second = listen(address, { from, now: () => 500 })
+  await second.next(1)
+  await second.stop()
+  t.match(second.gaps, [{ code: 'disconnected', from: from.at, to: 500 }])
+  for (const other of [
+    { ...from, address: 'other:1' },
+    { ...from, version: 9 },
+    { ...from, at: 'x' },
+    { type: 'file' },
+  ]) {
+    const third = listen(address, { from: other })
+    await third.next(1)
+    await third.stop()
+    t.same(third.gaps, [])
+  }
+  agent.stop()
+})
+
+t.test('an agent that refuses is told once, and each try is no gap of its own', async t => {
+  const address = await socketAddress(t)
+  const server = new Server()
+  let calls = 0
+  const isTriedAgain = new Promise<void>(resolve => {
+    const GetEvents = (call: Call) => {
+      calls += 1
+      if (calls === 3) resolve()
+      call.emit('error', { code: 7, details: 'not for you' })
+    }
+    server.addService({ GetEvents: describeGetEvents() }, { GetEvents })
+  })
+  await new Promise(resolve => server.bindAsync(address, ServerCredentials.createInsecure(), resolve))
+  const from = { type: 'stream', version: 1, address, at: 1 }
+  const listener = listen(address, { from })
+  const reading = listener.next(1)
+  await isTriedAgain
+  server.forceShutdown()
+  await rm(address.slice('unix://'.length), { force: true })
+  const agent = await startAgent(address, [LINES[0] ?? ''])
+  await reading
+  t.match(listener.problems, [/not for you/])
+  t.equal(listener.problems.length, 1)
+  t.match(listener.gaps, [{ from: 1 }])
+  t.equal(listener.gaps.length, 1)
+  await listener.stop()
+  agent.stop()
+})
+
+t.test('an agent that is gone without a word is noticed', async t => {
+  const address = await socketAddress(t)
+  const agent = await startAgent(address, [LINES[0] ?? ''])
+  const sockets: Socket[] = []
+  // A wire that can be cut without either side being told.
+  const wire = createServer(near => {
+    const far = connect(address.slice('unix://'.length))
+    sockets.push(near, far)
+    near.pipe(far).pipe(near)
+    for (const socket of [near, far]) socket.on('error', () => {})
+  }).listen(0, '127.0.0.1')
+  await once(wire, 'listening')
+  const { port } = wire.address() as AddressInfo
+  const listener = listen(`127.0.0.1:${port}`, { keepaliveMs: 300 })
+  await listener.next(1)
+  for (const socket of sockets) socket.unpipe().pause()
+  await listener.next(1)
+  t.equal(listener.gaps.length, 1)
+  t.equal(listener.problems.length, 1)
+  await listener.stop()
+  for (const socket of sockets) socket.destroy()
+  wire.close()
   agent.stop()
 })
 

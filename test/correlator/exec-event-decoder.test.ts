@@ -12,9 +12,9 @@ import { detectCoverage } from '../../src/correlator/coverage-detection.js'
 import { createDetectionContext, type DetectionTools } from '../../src/correlator/detection-context.js'
 import { createDetector } from '../../src/correlator/detector.js'
 import { detectDrift } from '../../src/correlator/drift-detection.js'
-import { decodeEvent, type ExecEvent } from '../../src/correlator/exec-event.js'
-import { createEventDecoder, FastLineReader } from '../../src/correlator/exec-event-decoder.js'
-import { BoundedTexts } from '../../src/correlator/exec-event-texts.js'
+import { type DecodedEvent, decodeEvent, type ExecEvent } from '../../src/correlator/exec-event.js'
+import { createEventDecoder as createDecoder, FastLineReader } from '../../src/correlator/exec-event-decoder.js'
+import { hashOf, KnownTexts } from '../../src/correlator/exec-event-texts.js'
 import { MinuteClock } from '../../src/correlator/exec-event-time.js'
 import { FindingStore } from '../../src/correlator/finding-store.js'
 import { detectImage } from '../../src/correlator/image-detection.js'
@@ -32,7 +32,15 @@ import {
 import { policyOf } from '../support/policies.js'
 
 const FIXTURES = new URL('../fixtures/tetragon/', import.meta.url)
+const BEFORE = Buffer.from('{"process_exec":{"process":{"exec_id":"x"}}}\n')
+const BEHIND = Buffer.from('\n,"parent":{}}}')
 const FILES = readdirSync(FIXTURES).filter(name => name.includes('.jsonl'))
+
+/** The line stands somewhere in a chunk, between others. */
+function createEventDecoder(): (line: Buffer) => DecodedEvent {
+  const decode = createDecoder()
+  return line => decode(Buffer.concat([BEFORE, line, BEHIND]), BEFORE.length, BEFORE.length + line.length)
+}
 
 function linesOf(name: string): readonly Buffer[] {
   const bytes = readFileSync(new URL(name, FIXTURES))
@@ -55,11 +63,22 @@ const SEEDS = [
 ]
   .flatMap(name => linesOf(name).slice(0, 60))
   .filter(line => line.length < 8_000)
+  .flatMap(line => [line, exitOf(line)])
+
+/** The exit of the same process, as an agent writes it: it repeats what the exec said. */
+function exitOf(line: Buffer): Buffer {
+  const text = line.toString('latin1').replace('{"process_exec":', '{"process_exit":')
+  return Buffer.from(
+    text.replace('},"node_name":', ',"status":1,"time":"2026-11-21T23:59:59.5Z"},"node_name":'),
+    'latin1',
+  )
+}
 
 t.test('both paths agree on every recorded line, before and after it was seen', async t => {
   for (const name of FILES) {
     const decode = createEventDecoder()
-    for (const line of [...linesOf(name), ...linesOf(name)]) assert.deepEqual(decode(line), decodeEvent(line))
+    const lines = linesOf(name).flatMap(line => [line, exitOf(line)])
+    for (const line of [...lines, ...lines]) assert.deepEqual(decode(line), decodeEvent(line))
     t.pass(name)
   }
 })
@@ -68,7 +87,7 @@ t.test('what agents usually write is read fast', async t => {
   const share = (name: string): number => {
     const reader = new FastLineReader()
     const lines = linesOf(name)
-    return lines.filter(line => reader.read(line) !== undefined).length / lines.length
+    return lines.filter(line => reader.read(line, 0, line.length) !== undefined).length / lines.length
   }
   t.ok(share('exec-1k.jsonl.gz') > 0.98)
   t.equal(share('comma-space.jsonl.gz'), 1)
@@ -229,7 +248,7 @@ t.test('both paths agree on lines of another order, with other keys and other va
   })
   fc.assert(
     fc.property(line, bytes => {
-      if (reader.read(bytes) !== undefined) fast += 1
+      if (reader.read(bytes, 0, bytes.length) !== undefined) fast += 1
       assert.deepEqual(decode(bytes), decodeEvent(bytes))
     }),
     { numRuns: 2_000 },
@@ -249,6 +268,7 @@ function reversed(value: unknown): unknown {
 
 t.test('times are what Date.parse says', async t => {
   const clock = new MinuteClock()
+  const parse = (stamp: string) => clock.parse(Buffer.from(`xx${stamp}xx`), 2, 2 + stamp.length)
   const digits = (count: number) =>
     fc.string({ unit: fc.constantFrom(...'0123456789'), minLength: count, maxLength: count })
   const near = fc.tuple(
@@ -260,26 +280,53 @@ t.test('times are what Date.parse says', async t => {
     .map(([[minute, seconds], fraction]) => `${minute}${seconds}${fraction === '' ? '' : `.${fraction}`}Z`)
   fc.assert(
     fc.property(stamp, written => {
-      const time = clock.parse(written)
+      const time = parse(written)
       // A stamp that it does not know is left to the full parse.
       if (!Number.isNaN(time)) assert.equal(time, Date.parse(written))
     }),
     { numRuns: 2_000 },
   )
-  t.equal(clock.parse('2026-11-21T23:08:09.401706707Z'), Date.parse('2026-11-21T23:08:09.401Z'))
-  t.equal(clock.parse('2026-11-21T23:08:09Z'), Date.parse('2026-11-21T23:08:09Z'))
+  t.equal(parse('2026-11-21T23:08:09.401706707Z'), Date.parse('2026-11-21T23:08:09.401Z'))
+  t.equal(parse('2026-11-21T23:08:09Z'), Date.parse('2026-11-21T23:08:09Z'))
 })
 
-t.test('what is kept of lines is bounded', async t => {
-  const texts = new BoundedTexts<string>(1_000)
-  texts.set('huge', 'never kept', 10)
-  t.equal(texts.get('huge'), undefined)
-  for (let index = 0; index < 111; index += 1) texts.set(`key ${index}`, 'kept', 9)
-  t.equal(texts.get('key 0'), 'kept')
-  texts.set('one more', 'kept', 9)
-  t.equal(texts.get('key 0'), undefined)
-  t.equal(texts.get('one more'), 'kept')
+t.test('pieces are found by a hash and told by their bytes; what is kept of them is bounded', async t => {
+  const texts = new KnownTexts<string>(100_000)
+  const line = Buffer.from('head-1 7 tail-1')
+  const find = (text: string, hash = 1) => {
+    const bytes = Buffer.from(text)
+    const { length } = bytes
+    return texts
+      .under(hash)
+      ?.find(
+        each =>
+          texts.isHeadAt(each, bytes, viewOf(text), 0, length) &&
+          texts.isTailAt(each, bytes, viewOf(text), each.headLength + 1, length),
+      )?.value
+  }
+  texts.add(1, line, [0, 7, 8, line.length], 'first')
+  t.equal(find('head-1 8 tail-1'), 'first')
+  t.equal(find('head-1 8 tail-1', 2), undefined)
+  // The same hash, and other bytes.
+  t.equal(find('head-2 8 tail-1'), undefined)
+  t.equal(find('head-1 8 tail-2'), undefined)
+  t.equal(find('head-1 8 tail-'), undefined)
+  texts.add(1, Buffer.from('head-2 7 tail-1'), [0, 7, 8, line.length], 'second')
+  t.equal(find('head-2 8 tail-1'), 'second')
+  t.equal(find('head-1 8 tail-1'), 'first')
+  texts.add(3, Buffer.alloc(2_000), [0, 1_000, 1_000, 2_000], 'too long')
+  t.equal(texts.under(3), undefined)
+  for (let index = 0; index < 498; index += 1) texts.add(100 + index, line, [0, 7, 8, line.length], 'many')
+  t.equal(find('head-1 8 tail-1'), 'first')
+  texts.add(9_999, line, [0, 7, 8, line.length], 'one more')
+  t.equal(find('head-1 8 tail-1'), undefined)
+  t.equal(find('head-1 8 tail-1', 9_999), 'one more')
+  t.not(hashOf(viewOf('xab'), 1, 3), hashOf(viewOf('xba'), 1, 3))
 })
+
+function viewOf(text: string): DataView {
+  return new DataView(new TextEncoder().encode(text).buffer)
+}
 
 const HOUR = 3_600_000
 const EXCEPTED = policyOf({

@@ -7,7 +7,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { readExecEvents } from '../../src/correlator/event-stream.js'
 import { type DecodedEvent, decodeEvent, type ExecEvent } from '../../src/correlator/exec-event.js'
-import { LineSplitter } from '../../src/correlator/line-splitter.js'
+import { bytesOf, LineSplitter, type SplitLine } from '../../src/correlator/line-splitter.js'
 import { createStreamStats } from '../../src/correlator/stream-stats.js'
 import { eventOf, lineOf, sourceOf } from '../support/events.js'
 
@@ -158,15 +158,18 @@ t.test('lines are the same, however the bytes are cut', async t => {
       (bytes, sizes, max) => {
         const whole = Buffer.from(bytes)
         const reference = new LineSplitter(max)
-        const expected = [...reference.push(whole), ...reference.end()]
+        const expected = [...reference.push(whole), ...reference.end()].map(textOf)
         const splitter = new LineSplitter(max)
-        const lines = []
+        const lines: string[] = []
         let rest = whole
         for (const size of sizes) {
-          lines.push(...splitter.push(Buffer.from(rest.subarray(0, size))))
+          const chunk = Buffer.from(rest.subarray(0, size))
+          lines.push(...splitter.push(chunk).map(textOf))
+          // Its memory is filled anew.
+          chunk.fill('x')
           rest = rest.subarray(size)
         }
-        lines.push(...splitter.push(rest), ...splitter.end())
+        lines.push(...[...splitter.push(rest), ...splitter.end()].map(textOf))
         assert.deepStrictEqual(lines, expected)
         const newlines = bytes.filter(each => each === 0x0a).length
         if (lines.length !== newlines && lines.length !== newlines + 1) throw new Error('a line was lost or invented')
@@ -175,6 +178,10 @@ t.test('lines are the same, however the bytes are cut', async t => {
   )
   t.pass()
 })
+
+function textOf(line: SplitLine): string {
+  return line.type === 'line' ? bytesOf(line).toString('latin1') : 'too long'
+}
 
 t.test('line separators of Unicode end no line', async t => {
   const { events, stats } = await readAll(`${lineOf(eventOf({ arguments: 'a\u2028b\u0085c' }))}\n`)

@@ -110,6 +110,8 @@ export function serverFlags({ folder, ports, minor }: Layout): readonly string[]
     // Pods would wait for their namespace's account and token, which are none of our concern.
     '--disable-admission-plugins=ServiceAccount',
     '--endpoint-reconciler-type=none',
+    // There is no kube-proxy: a webhook's Service is found by its endpoints.
+    '--enable-aggregator-routing=true',
     `--audit-policy-file=${join(folder, 'audit-policy.json')}`,
     `--audit-log-path=${join(folder, 'audit.log')}`,
     '--audit-log-mode=blocking',

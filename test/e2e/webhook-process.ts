@@ -16,6 +16,8 @@ export const WEBHOOK_NAME = 'images.sallyport.dev'
 /** Under the loader that this test runs under: tsx finds no TypeScript in a worker thread, which the journal has. */
 const EXECUTABLE = [...process.execArgv, 'src/cli.ts']
 const TIMEOUT_SECONDS = 5
+/** Making keys takes a loaded machine a while. */
+const START_MS = 120_000
 
 /** As a cluster's operator registers them: every kind that holds a pod spec, and the subresource that adds to a pod. */
 const RULES = [
@@ -45,18 +47,27 @@ export async function writeWebhookFiles(processes: ProcessGroup, spec: object): 
 }
 
 export function writePolicy(files: WebhookFiles, spec: object): void {
-  const document = { apiVersion: API_VERSION, kind: KIND, metadata: { name: 'e2e' }, spec }
-  writeMount(files.policy, { 'policy.yaml': JSON.stringify(document, undefined, 2) })
+  writeMount(files.policy, { 'policy.yaml': policyText(spec) })
+}
+
+/** One plain file. */
+export function writePolicyFile(path: string, spec: object): void {
+  writeFileSync(path, policyText(spec))
+}
+
+function policyText(spec: object): string {
+  return JSON.stringify({ apiVersion: API_VERSION, kind: KIND, metadata: { name: 'e2e' }, spec }, undefined, 2)
 }
 
 /** A CA and a serving certificate by `sallyport certs`: the contents of its files, by name. */
 export async function makeCertificates(
   processes: ProcessGroup,
   name: string,
+  names: readonly string[] = ['--dns', 'localhost', '--ip', '127.0.0.1'],
 ): Promise<Readonly<Record<string, string>>> {
   const folder = join(processes.folder, `certs-${name}`)
-  const argv = [...EXECUTABLE, 'certs', '--out', folder, '--dns', 'localhost', '--ip', '127.0.0.1']
-  const { status, stderr } = await run(argv)
+  const argv = ['certs', '--out', folder, ...names]
+  const { status, stderr } = await runSallyport(argv)
   if (status !== 0) throw new Error(`sallyport certs: ${stderr}`)
   const read = (file: string) => readFileSync(join(folder, file), 'utf8')
   return { 'ca.crt': read('ca.crt'), 'tls.crt': read('tls.crt'), 'tls.key': read('tls.key') }
@@ -88,9 +99,7 @@ export async function startWebhookProcess(
   port: number,
   args: readonly string[] = [],
 ): Promise<RunningProcess> {
-  const webhook = await processes.start('webhook', process.execPath, [
-    ...EXECUTABLE,
-    'webhook',
+  return startReplica(processes, [
     '--policy',
     files.policy,
     '--tls-cert',
@@ -105,11 +114,19 @@ export async function startWebhookProcess(
     'e2e',
     ...args,
   ])
+}
+
+/** Start `sallyport webhook` with these arguments and wait until it listens. */
+export async function startReplica(processes: ProcessGroup, args: readonly string[]): Promise<RunningProcess> {
+  const webhook = await processes.start('webhook', process.execPath, [...EXECUTABLE, 'webhook', ...args])
   const isListening = () => {
     if (!webhook.isRunning) throw new Error(`the webhook ended:\n${tailOf(webhook.log())}`)
     return webhook.log().includes('"Listening"') || undefined
   }
-  await eventually('the webhook to listen', isListening, { evidence: () => tailOf(webhook.log()) })
+  await eventually('the webhook to listen', isListening, {
+    timeoutMs: START_MS,
+    evidence: () => tailOf(webhook.log()),
+  })
   return webhook
 }
 
@@ -160,8 +177,11 @@ export async function untilGuarded(server: ApiServer, namespace: string, image: 
   await eventually('the API server to ask the webhook', ask, { evidence: () => JSON.stringify(last) })
 }
 
-async function run(argv: readonly string[]): Promise<{ readonly status: number | null; readonly stderr: string }> {
-  const child = spawn(process.execPath, argv, { stdio: ['ignore', 'ignore', 'pipe'] })
+/** Run the executable to its end. */
+export async function runSallyport(
+  argv: readonly string[],
+): Promise<{ readonly status: number | null; readonly stderr: string }> {
+  const child = spawn(process.execPath, [...EXECUTABLE, ...argv], { stdio: ['ignore', 'ignore', 'pipe'] })
   const end = once(child, 'exit')
   const stderr = await text(child.stderr)
   await end

@@ -1,0 +1,33 @@
+/** The bytes of a request's body, read from Node's own stream: the one case that all API servers make. */
+
+import type { IncomingMessage } from 'node:http'
+
+export type BodyRead = (error: Error | undefined, body: Buffer) => void
+
+const NOTHING = Buffer.alloc(0)
+
+/** How long a body is to be, by its header; undefined when it is sent in chunks, or the header is no number. */
+export function declaredLength(headers: IncomingMessage['headers']): number | undefined {
+  if (headers['transfer-encoding'] !== undefined) return undefined
+  const length = Number(headers['content-length'])
+  return Number.isSafeInteger(length) && length >= 0 ? length : undefined
+}
+
+/**
+ * Read the whole body. Node ends it after the declared length, or fails with ECONNRESET when the client goes away before.
+ *
+ * @param done called once; the body may be a part of a larger buffer, so copy what shall stay.
+ */
+export function readBody(message: IncomingMessage, done: BodyRead): void {
+  const chunks: Buffer[] = []
+  message.on('data', (chunk: Buffer) => {
+    chunks.push(chunk)
+  })
+  const fail = (error: Error): void => done(error, NOTHING)
+  message.once('end', () => {
+    // Who goes away now has sent all: that is no error of the body.
+    message.off('error', fail)
+    done(undefined, chunks.length === 1 ? (chunks[0] ?? NOTHING) : Buffer.concat(chunks))
+  })
+  message.once('error', fail)
+}
