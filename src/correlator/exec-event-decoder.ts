@@ -21,8 +21,8 @@ const EXIT_START = new TextEncoder().encode('{"process_exit":{"process":{"exec_i
 const SIGNAL = keyOf('signal')
 const STATUS = keyOf('status')
 const TIME = keyOf('time')
-/** Processes whose end is usually seen soon, and what their events may take: 4 MB. */
-const RECENT = 1_024
+/** Processes whose end is usually seen soon, and what each of their events may take: 1 MB in all. */
+const RECENT = 256
 const RECENT_BYTES = 4_096
 /** Where exec ids differ: behind the node's name, or whatever stands there. */
 const HASHED_FROM = 32

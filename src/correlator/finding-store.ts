@@ -11,8 +11,8 @@ import type { Observation } from './observation.js'
 import { RiskLedger } from './risk-ledger.js'
 import type { WatchClock } from './watch-clock.js'
 
-/** About 300 MB of findings at worst, each with its samples full; some 100 MB in practice. */
-export const MAX_FINDINGS = 100_000
+/** About 75 MB of findings at worst, each with its samples full; some 25 MB in practice. */
+export const MAX_FINDINGS = 25_000
 /** Identities whose fingerprint is kept, and the longest of them in characters: some 20 MB at worst. */
 const MAX_FINGERPRINTS = 20_000
 const MAX_IDENTITY = 1_000
