@@ -200,7 +200,7 @@ const MINE = `${WEBHOOKS}/${RELEASE}`
 const RIGHTS: readonly (readonly [string, string, string, string, boolean])[] = [
   ...['list', 'watch'].map(verb => ['webhook', verb, 'namespaces', 'default', true] as const),
   ...['get', 'watch', 'patch'].map(verb => ['webhook', verb, MINE, 'default', true] as const),
-  ...['get', 'watch', 'update'].map(
+  ...['get', 'watch', 'patch'].map(
     verb => ['webhook', verb, 'secrets/sallyport-webhook-tls', NAMESPACE, true] as const,
   ),
   ...['delete', 'create', 'update'].map(verb => ['webhook', verb, MINE, 'default', false] as const),
@@ -209,6 +209,7 @@ const RIGHTS: readonly (readonly [string, string, string, string, boolean])[] = 
   ...['get', 'update', 'delete'].map(verb => ['webhook', verb, 'secrets/other', NAMESPACE, false] as const),
   ...['list', 'create'].map(verb => ['webhook', verb, 'secrets', NAMESPACE, false] as const),
   ['webhook', 'delete', 'secrets/sallyport-webhook-tls', NAMESPACE, false],
+  ['webhook', 'update', 'secrets/sallyport-webhook-tls', NAMESPACE, false],
   ['webhook', 'get', 'secrets/sallyport-webhook-tls', 'team-a', false],
   ...['pods', 'configmaps', 'nodes'].map(what => ['webhook', 'get', what, NAMESPACE, false] as const),
   ['webhook', 'create', 'pods', NAMESPACE, false],

@@ -31,7 +31,7 @@ sum(increase({{ . }}[10m])) > 0 or sum({{ . }} unless {{ . }} offset 10m) > 0
     The API server refused {{ "{{ $value | humanize }}" }} requests in ten minutes not because of an image but because it could not ask the webhook (failurePolicy Fail).
 - alert: SallyportWebhookAbsent
   expr: >-
-    absent(sallyport_policy_info{ {{- $here -}} })
+    absent(sallyport_certificate_expiry_timestamp_seconds{ {{- $here -}} })
   for: 10m
   severity: critical
   summary: >-
@@ -101,15 +101,6 @@ sum(increase({{ . }}[10m])) > 0 or sum({{ . }} unless {{ . }} offset 10m) > 0
     {{ "{{ $labels.pod }}" }} cannot load the policy
   description: >-
     The last good one stays in force, but a pod that starts now finds none. The log of the pod names file, line and column.
-- alert: SallyportPoliciesDiffer
-  expr: >-
-    count(count by (policy, revision) (sallyport_policy_info{ {{- $here -}} })) > 1
-  for: 10m
-  severity: warning
-  summary: >-
-    Replicas judge by {{ "{{ $value }}" }} different policies
-  description: >-
-    A change takes about a minute to reach all of them.
 - alert: SallyportNamespaceLabelsUnknown
   expr: >-
     min by (pod) (sallyport_namespace_labels_synced{ {{- $here -}} }) == 0
@@ -129,4 +120,66 @@ sum(increase({{ . }}[10m])) > 0 or sum({{ . }} unless {{ . }} offset 10m) > 0
   description: >-
     Answers go on, but the records no longer tell everything. A disk that is full or slow is the usual reason.
 {{- end }}
+- alert: SallyportPoliciesDiffer
+  expr: >-
+    count(count by (policy, revision) (sallyport_policy_info{ {{- $here -}} })) > 1
+  for: 10m
+  severity: warning
+  summary: >-
+    The gates judge by {{ "{{ $value }}" }} different policies
+  description: >-
+    A change takes about a minute to reach all of them; a correlator reads the policy when it starts.
+{{- if .Values.correlator.enabled }}
+- alert: SallyportStreamStale
+  expr: >-
+    sallyport_last_event_age_seconds{ {{- $here -}} } > {{ include "sallyport.seconds" .Values.correlator.staleAfter }}
+  for: 5m
+  severity: warning
+  summary: >-
+    {{ "{{ $labels.pod }}" }} has seen no event for {{ "{{ $value | humanizeDuration }}" }}
+  description: >-
+    Tetragon is down on its node, exports elsewhere, or the correlator is far behind. A node on which nothing starts is quiet, too.
+- alert: SallyportCorrelatorUnready
+  expr: >-
+    kube_daemonset_status_number_unavailable{ {{- $here }},daemonset={{ include "sallyport.correlator.name" . | quote }}} > 0
+  for: 30m
+  severity: warning
+  summary: >-
+    {{ "{{ $value }}" }} nodes have no correlator that works
+  description: >-
+    What runs there is not looked at.
+- alert: SallyportLinesUnread
+  expr: >-
+    sum by (pod, why) (increase(sallyport_source_unread_lines_total{ {{- $here -}} }[15m])) > 0
+  for: 0m
+  severity: warning
+  summary: >-
+    {{ "{{ $labels.pod }}" }} could not read {{ "{{ $value | humanize }}" }} lines ({{ "{{ $labels.why }}" }})
+  description: >-
+    What happened in them is not known. A coverage finding names the time.
+- alert: SallyportSinkPaused
+  expr: >-
+    max by (pod, sink) (sallyport_sink_paused{ {{- $here -}} }) == 1
+  for: 5m
+  severity: warning
+  summary: >-
+    {{ "{{ $labels.sink }}" }} refuses findings of {{ "{{ $labels.pod }}" }}
+  description: >-
+    Credentials or rights, most often. Findings wait; the log says what the sink answers.
+- alert: SallyportFindingsLost
+  expr: >-
+    sum by (pod, sink) (increase(sallyport_sink_dropped_total{ {{- $here -}} }[15m])) > 0
+  for: 0m
+  severity: critical
+  summary: >-
+    {{ "{{ $labels.pod }}" }} lost findings for {{ "{{ $labels.sink }}" }}
+  description: >-
+    Neither the sink took them nor could they be kept as dead letters.
+{{- end }}
+{{- end -}}
+
+{{- /* A length of time such as 90s, 15m, 24h or 7d, in seconds. */ -}}
+{{- define "sallyport.seconds" -}}
+{{- $units := dict "s" 1 "m" 60 "h" 3600 "d" 86400 -}}
+{{- mul (regexFind "^[0-9]+" . | int64) (get $units (regexFind "[smhd]$" .)) -}}
 {{- end -}}
