@@ -216,14 +216,12 @@ t.test('the heap is 60 % of the memory limit', { skip }, async t => {
 })
 
 t.test('the commands know every flag that the chart gives them', { skip }, async t => {
-  const soon = ['correlate --node', 'correlate --audit-log', 'correlate --webhook-configuration']
   for (const file of valuesFiles()) {
     for (const { kind, spec } of (await render({ files: [file] })).filter(isWorkload)) {
       if (kind === 'Pod') continue
       const [command = '', ...args]: string[] = spec.template.spec.containers[0].args
       const { stdout } = await runCommand([command, '--help'])
       for (const flag of args.map(argument => argument.split('=')[0] ?? '')) {
-        if (soon.includes(`${command} ${flag}`)) continue
         t.match(stdout, new RegExp(`(?:^|\\s)${flag}\\b`, 'm'), `${command} ${flag}`)
       }
     }
