@@ -52,7 +52,9 @@ export async function playNode(server: ApiServer, namespace: string, ip: string)
   const logs: { readonly component: string; readonly process: RunningProcess }[] = []
   const mounted = new Map<string, string>()
   let isClosed = false
-  await must(server, 'POST', '/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name: NODE_NAME } })
+  // The kubelet sets the label.
+  const metadata = { name: NODE_NAME, labels: { 'kubernetes.io/os': 'linux' } }
+  await must(server, 'POST', '/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata })
 
   const volumePath = (component: string, name: string) => join(folder, component, name)
   const hostPath = (path: string) => join(folder, 'host', path)
