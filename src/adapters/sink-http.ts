@@ -85,9 +85,10 @@ export function outcomeOfStatus({ status, text, retryAfterMs }: HttpAnswer, deta
 async function createAgent({ url, caFile }: HttpSink): Promise<HttpAgent> {
   const options = { keepAlive: true, maxSockets: 2 }
   if (url.protocol === 'http:') return new HttpAgent(options)
-  // A file that is gone at this moment makes the next connection fail, and then it is read again.
-  const ca = caFile === undefined ? undefined : await readFile(caFile, 'utf8').catch(() => '')
-  return new HttpsAgent({ ...options, ...(ca === undefined ? {} : { ca }) })
+  if (caFile === undefined) return new HttpsAgent(options)
+  // A file that is gone at this moment makes the next connection fail, and then it is read again. In a list, because Node
+  // takes an empty text for "none given" and trusts every public CA.
+  return new HttpsAgent({ ...options, ca: [await readFile(caFile, 'utf8').catch(() => '')] })
 }
 
 async function readToken(file: string | undefined): Promise<{ readonly value?: string; readonly problem?: string }> {

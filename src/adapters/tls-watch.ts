@@ -116,7 +116,12 @@ function refuseWorse({ cert, notAfter }: TlsFiles, former: TlsMaterial, path: st
 }
 
 /** Each certificate is read: OpenSSL would skip what it does not understand, and a CA that is missing locks clients out. */
-async function loadClientCa(path: string): Promise<string> {
+/**
+ * Never an empty text, which Node takes for "none given": every public CA would then vouch for clients.
+ *
+ * @throws KnownError FILE_UNREADABLE, TLS_INVALID.
+ */
+export async function loadClientCa(path: string): Promise<string> {
   const pem = await readTextFile(path)
   const certificates = pem.match(CERTIFICATE) ?? []
   try {

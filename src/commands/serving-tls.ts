@@ -4,8 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { openClusterTls } from '../adapters/cluster-tls.js'
 import type { CertificateObjects } from '../adapters/kubernetes-certificates.js'
 import type { ClusterAccess } from '../adapters/kubernetes-client.js'
-import { readTextFile } from '../adapters/text-file.js'
-import { type OpenTls, openTls, type TlsMaterial, type TlsPaths } from '../adapters/tls-watch.js'
+import { loadClientCa, type OpenTls, openTls, type TlsMaterial, type TlsPaths } from '../adapters/tls-watch.js'
 import { KnownError } from '../errors.js'
 import type { Logger } from '../logger.js'
 import { parseDuration } from './duration.js'
@@ -111,7 +110,7 @@ export async function openServingTls(settings: ServingTlsSettings, context: Serv
     // Who renews the files tells the API server.
     return { ...(await openTls(settings.paths, context)), isTrusted: () => true }
   }
-  const clientCa = settings.clientCa === undefined ? undefined : await readTextFile(settings.clientCa)
+  const clientCa = settings.clientCa === undefined ? undefined : await loadClientCa(settings.clientCa)
   return openClusterTls({ ...settings.certificates, ...context, clientCa, random: Math.random })
 }
 

@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process'
 import { appendFileSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { createCertificates } from '../../src/adapters/certificates.js'
@@ -350,6 +351,32 @@ t.test('over TLS the CA decides whom findings are given to, also when it is rene
   t.match(await system.send([findingOf()], never), { type: 'refused' }, 'an unknown CA is nobody')
   system.close()
   t.equal(server.messages.length, 1)
+})
+
+t.test('a CA file that is gone for a moment makes nobody trusted, not even a public CA', async t => {
+  const names = { dnsNames: ['localhost'], ipAddresses: ['127.0.0.1'], now: Date.now() }
+  const { caCertificate, certificate: cert, key } = await createCertificates(names)
+  const server = await start(t, response => answer(response, 200, ''), { tls: { cert, key } })
+  const folder = t.testdir({
+    // To this process the receiver's CA is one of the public ones.
+    public: caCertificate,
+    empty: '',
+    'try.mts': `
+      import { openWebhookSink } from ${JSON.stringify(new URL('../../src/adapters/sink-webhook.ts', import.meta.url))}
+      import { compileSinks } from ${JSON.stringify(new URL('../../src/adapters/sink-spec.ts', import.meta.url))}
+      for (const options of ['', '?ca-file=' + encodeURIComponent(process.argv[2])]) {
+        const [spec] = compileSinks(['webhook:${server.url}' + options])
+        const sink = await openWebhookSink(spec)
+        const { type } = await sink.send([${JSON.stringify(findingOf())}], new AbortController().signal)
+        console.log(type)
+        sink.close()
+      }`,
+  })
+  const child = spawn(process.execPath, ['--import', 'tsx', join(folder, 'try.mts'), join(folder, 'empty')], {
+    env: { ...process.env, NODE_EXTRA_CA_CERTS: join(folder, 'public') },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  t.equal(await text(child.stdout), 'delivered\nrefused\n')
 })
 
 t.test('a webhook gets what falcosidekick reads, or the finding itself', async t => {
