@@ -22,26 +22,33 @@ const MAX_TOLD = 10_000
  * An event has a name made of the finding and the object, so that an update of the finding, from a later run too, raises
  * the event's count and is no further event. Core v1, which every version of the API server serves and kubectl shows.
  */
-export function openEventsSink({ rate, isDryRun }: EventsSink, client: KubernetesClient): FindingReceiver {
+export function openEventsSink(
+  { rate, isDryRun }: EventsSink,
+  client: Pick<KubernetesClient, 'read' | 'send'>,
+  deadlineMs = DEADLINE_MS,
+): FindingReceiver {
   const subjects = createSubjects(client)
   const pace = createPace(rate)
   const query: Readonly<Record<string, string>> = isDryRun ? { dryRun: 'All' } : {}
   const toldOwners = new Set<string>()
-  const write = async (subject: Subject, finding: Finding, signal: AbortSignal, isUpdated: boolean): Promise<void> => {
-    await pace.turn(signal)
-    await writeEvent(client, eventOf(finding, subject), { query, isUpdated, signal })
+  const write = async (subject: Subject, finding: Finding, stop: AbortSignal, isUpdated: boolean): Promise<void> => {
+    // Outside of the deadline: at a low rate a turn is longer in coming than any answer.
+    await pace.turn(stop)
+    await withDeadline(stop, deadlineMs, signal =>
+      writeEvent(client, eventOf(finding, subject), { query, isUpdated, signal }),
+    )
   }
-  const tellOwner = async (owner: Subject, finding: Finding, signal: AbortSignal): Promise<void> => {
+  const tellOwner = async (owner: Subject, finding: Finding, stop: AbortSignal): Promise<void> => {
     if (toldOwners.has(finding.fingerprint)) return
-    await write(owner, finding, signal, false)
+    await write(owner, finding, stop, false)
     if (toldOwners.size >= MAX_TOLD) toldOwners.clear()
     toldOwners.add(finding.fingerprint)
   }
-  const tell = async (finding: Finding, signal: AbortSignal): Promise<boolean> => {
-    const pod = await subjects.podOf(finding, signal)
-    const owner = await subjects.ownerOf(finding, signal)
-    if (pod !== undefined) await write(pod, finding, signal, true)
-    if (owner !== undefined && owner.uid !== pod?.uid) await tellOwner(owner, finding, signal)
+  const tell = async (finding: Finding, stop: AbortSignal): Promise<boolean> => {
+    const pod = await withDeadline(stop, deadlineMs, signal => subjects.podOf(finding, signal))
+    const owner = await withDeadline(stop, deadlineMs, signal => subjects.ownerOf(finding, signal))
+    if (pod !== undefined) await write(pod, finding, stop, true)
+    if (owner !== undefined && owner.uid !== pod?.uid) await tellOwner(owner, finding, stop)
     return pod !== undefined || owner !== undefined
   }
   return {
@@ -49,8 +56,9 @@ export function openEventsSink({ rate, isDryRun }: EventsSink, client: Kubernete
     async send([finding], stop) {
       if (finding === undefined) return { type: 'delivered' }
       try {
-        const isTold = await withDeadline(stop, DEADLINE_MS, signal => tell(finding, signal))
-        return isTold ? { type: 'delivered' } : { type: 'skipped', problem: 'neither the pod nor its owner is there' }
+        return (await tell(finding, stop))
+          ? { type: 'delivered' }
+          : { type: 'skipped', problem: 'neither the pod nor its owner is there' }
       } catch (error) {
         return outcomeOfKubernetes(error, NEEDS)
       }
@@ -67,7 +75,7 @@ interface EventWriting {
 }
 
 async function writeEvent(
-  client: KubernetesClient,
+  client: Pick<KubernetesClient, 'send'>,
   event: ReturnType<typeof eventOf>,
   { query, isUpdated, signal }: EventWriting,
 ): Promise<void> {

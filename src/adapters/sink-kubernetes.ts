@@ -8,7 +8,7 @@ import { reasonOf } from './text-file.js'
 /** Writes that may come at once after a quiet time, at most. */
 const MAX_BURST = 25
 const MINUTE_MS = 60_000
-/** So long have the requests about one finding. */
+/** So long has one step of telling a finding: a look-up, or a write with what it has to read. Waiting for a turn is none. */
 export const DEADLINE_MS = 30_000
 /** What the API server says of a namespace that is on its way out; its reason is `Forbidden`, as a missing role's. */
 const TERMINATING = /because it is being terminated/
