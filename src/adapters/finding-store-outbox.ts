@@ -65,10 +65,16 @@ function createQueue(database: Database.Database, sink: string, sizes: Map<strin
       SELECT sink, fingerprint, finding FROM deliveries WHERE id = ?`,
   )
   const drop = (ids: readonly number[]): void => {
-    database.exec('BEGIN IMMEDIATE')
     let removed = 0
-    for (const id of ids) removed += remove.run([id]).changes
-    database.exec('COMMIT')
+    database.exec('BEGIN IMMEDIATE')
+    try {
+      for (const id of ids) removed += remove.run([id]).changes
+      database.exec('COMMIT')
+    } catch (error) {
+      // Of some errors, a full disk among them, SQLite rolls back by itself.
+      if (database.inTransaction) database.exec('ROLLBACK')
+      throw error
+    }
     sizes.set(sink, Math.max(0, (sizes.get(sink) ?? 0) - removed))
   }
   return {

@@ -18,8 +18,10 @@ import type {
 import { isWanted } from './delivery.js'
 import type { Finding } from './finding.js'
 
-/** As many as there can be findings: each waits once at most. */
+/** In the state's file. Of each fingerprint one waits at most. */
 export const MAX_QUEUED = 100_000
+/** In memory, where as many findings are held beside them. */
+export const MAX_QUEUED_IN_MEMORY = 25_000
 /** A server may ask for a longer pause than ours; nobody gets to stop us for good. */
 const MAX_RETRY_AFTER_MS = 600_000
 /** Overflow is moved out in portions, so that memory stays bounded. */
@@ -80,8 +82,9 @@ export class DeliveryRunner {
   /** Never waits. @throws whatever went wrong with the queue itself, such as a full disk. */
   offer(finding: Finding): void {
     if (this.#fault !== undefined) throw this.#fault
-    const { queue, filter, maxQueued = MAX_QUEUED } = this.#options
+    const { queue, filter } = this.#options
     if (!isWanted(filter, finding)) return
+    const { maxQueued = queue.isDurable ? MAX_QUEUED : MAX_QUEUED_IN_MEMORY } = this.#options
     queue.put(finding)
     while (queue.size > maxQueued) {
       const oldest = queue.take(Math.min(OVERFLOW_PORTION, queue.size - maxQueued))
@@ -186,11 +189,13 @@ export class DeliveryRunner {
       case 'refused':
         this.#counts.failures.refused += 1
         this.#isPaused = true
+        this.#goRound(deliveries)
         this.#failed(`takes no findings until something is changed: ${outcome.problem}`)
         return this.#timing.maxPauseMs * (0.5 + random() / 2)
       case 'retry': {
         this.#counts.failures.retry += 1
-        this.#lighten(deliveries)
+        if (deliveries.length > 1) this.#batch = Math.ceil(deliveries.length / 2)
+        this.#goRound(deliveries)
         this.#failed(`is tried again: ${outcome.problem}`)
         const { minPauseMs, maxPauseMs } = this.#timing
         const pauseMs = Math.min(maxPauseMs, minPauseMs * 2 ** Math.min(30, this.#failuresInARow))
@@ -201,11 +206,9 @@ export class DeliveryRunner {
     }
   }
 
-  /** If it is one of the findings that the receiver stumbles over, the others must get past it. */
-  #lighten(deliveries: readonly Delivery[]): void {
-    const [first] = deliveries
-    if (deliveries.length > 1) this.#batch = Math.ceil(deliveries.length / 2)
-    else if (first !== undefined) this.#options.queue.postpone(first)
+  /** If it is the one finding that the receiver stumbles over, or refuses (one namespace's quota), others must get past it. */
+  #goRound([first, ...others]: readonly Delivery[]): void {
+    if (first !== undefined && others.length === 0) this.#options.queue.postpone(first)
   }
 
   #failed(sentence: string): void {
@@ -222,6 +225,7 @@ export class DeliveryRunner {
   }
 
   #bury(deliveries: readonly Delivery[], reason: DeadReason, problem: string): void {
+    if (deliveries.length === 0) return
     const { name: sink, queue, deadLetters, now, onNews } = this.#options
     const at = now()
     const isKept = deadLetters.write(deliveries.map(({ finding }) => ({ at, sink, reason, problem, finding })))

@@ -237,6 +237,21 @@ t.test('a finding over which the receiver breaks each time is gone round', async
   await runner.close(1_000)
 })
 
+t.test('a finding that is refused for itself, by a quota of its namespace, does not stop the others', async t => {
+  const arrived: string[] = []
+  const { runner } = benchOf(
+    receiverOf(1, ([finding]) => {
+      if (finding?.fingerprint === fingerprintOf(0)) return { type: 'refused', problem: 'exceeded quota' }
+      arrived.push(finding?.fingerprint ?? '')
+      return { type: 'delivered' }
+    }),
+  )
+  for (let number = 0; number < 20; number += 1) runner.offer(update(number, 1))
+  await until(t, 'all others', () => arrived.length === 19)
+  t.match(runner.state, { queued: 1, deadLetters: { rejected: 0 } }, 'it waits for an operator')
+  await runner.close(1_000)
+})
+
 t.test('pauses grow to their bound, honour what the receiver asks for, and begin anew after a success', async t => {
   const outcomes: SendOutcome[] = [
     ...Array.from({ length: 8 }, () => ({ type: 'retry', problem: 'away' }) as const),
@@ -277,7 +292,11 @@ t.test('who offers never waits, and memory stays bounded while a receiver hangs'
   t.ok(performance.now() - begun < 5_000)
   t.match(runner.state, { queued: 500, deadLetters: { overflow: 4_500 } })
   t.equal(letters.length, 4_500)
+  const unbounded = benchOf(receiver)
+  for (let number = 0; number < 25_100; number += 1) unbounded.runner.offer(update(number, 1))
+  t.match(unbounded.runner.state, { queued: 25_000, deadLetters: { overflow: 100 } }, 'what memory may hold')
   release()
+  await unbounded.runner.close(20_000)
   await until(t, 'done', () => runner.state.queued === 0)
   await runner.close(1_000)
 })
