@@ -60,7 +60,7 @@ export function writerOf(writes: readonly FieldWrite[], path: readonly string[])
   return latest(writes.filter(({ fields }) => has(fields, path)).map(({ writer }) => writer))
 }
 
-export function latest(writers: readonly FieldWriter[]): FieldWriter | undefined {
+function latest(writers: readonly FieldWriter[]): FieldWriter | undefined {
   return writers.reduce<FieldWriter | undefined>(
     (last, writer) => (last === undefined || writer.at >= last.at ? writer : last),
     undefined,

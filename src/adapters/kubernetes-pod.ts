@@ -14,7 +14,6 @@ import {
   type FieldWrite,
   isRecord,
   type JsonObject,
-  latest,
   listOf,
   type Metadata,
   recordOf,
@@ -120,20 +119,17 @@ function statusOf(status: JsonObject | undefined): KnownContainerStatus | undefi
 
 /** By the container's name: the latest entry of `managedFields` that owns its image. */
 function imageWriters(writes: readonly FieldWrite[], list: string): ReadonlyMap<string, FieldWriter> {
-  const writers = new Map<string, FieldWriter[]>()
+  const writers = new Map<string, FieldWriter>()
   for (const { writer, fields } of writes) {
     const items = recordOf(recordOf(fields['f:spec'])[`f:${list}`])
     for (const [key, item] of Object.entries(items)) {
       const name = nameInKey(key)
       if (name === undefined || !Object.hasOwn(recordOf(item), 'f:image')) continue
-      writers.set(name, [...(writers.get(name) ?? []), writer])
+      const former = writers.get(name)
+      if (former === undefined || writer.at >= former.at) writers.set(name, writer)
     }
   }
-  return new Map([...writers].flatMap(([name, all]) => entryOf(name, latest(all))))
-}
-
-function entryOf(name: string, writer: FieldWriter | undefined): readonly (readonly [string, FieldWriter])[] {
-  return writer === undefined ? [] : [[name, writer]]
+  return writers
 }
 
 function nameInKey(key: string): string | undefined {

@@ -50,10 +50,20 @@ function admissionLines(trace: PodTrace): readonly string[] {
   const { decisions, requests } = trace
   const lines = [...recordingLine(trace)]
   if (decisions.length === 0) lines.push('no decision record')
-  for (const decision of decisions.slice(0, MAX_DECISIONS)) lines.push(...decisionLines(decision))
+  for (const decision of shownDecisions(decisions)) lines.push(...decisionLines(decision))
   lines.push(...more(decisions.length, MAX_DECISIONS, 'records'))
   for (const request of requests.slice(0, MAX_REQUESTS)) lines.push(requestLine(request))
   return [...lines, ...more(requests.length, MAX_REQUESTS, 'requests in the audit log')]
+}
+
+/** The pod's own, then the latest of its workload, which may have been changed every day for years; in the order of time. */
+function shownDecisions(decisions: readonly TracedDecision[]): readonly TracedDecision[] {
+  const byWeight = [
+    ...decisions.filter(({ about }) => about === 'pod'),
+    ...decisions.filter(({ about }) => about === 'workload').toReversed(),
+  ]
+  const shown = new Set(byWeight.slice(0, MAX_DECISIONS))
+  return decisions.filter(decision => shown.has(decision))
 }
 
 /** The recordings next to the pod's creation, or the last one. */

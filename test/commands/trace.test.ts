@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { keyOfName, keyOfUid } from '../../src/adapters/journal-index.js'
 import { openJournalStore } from '../../src/adapters/journal-store.js'
+import { renderTrace } from '../../src/commands/trace-text.js'
 import type { Finding } from '../../src/correlator/finding.js'
 import type { PodTrace } from '../../src/correlator/pod-trace.js'
 import { decisionRecordOf, ndjson } from '../support/decision-records.js'
@@ -103,6 +104,19 @@ t.test('trace', async t => {
     t.match(stdout, 'eve\\n')
     t.notOk(stdout.includes('\u001b') || stdout.includes('\u202e'))
     t.ok(stdout.split('\n').length < 60)
+  })
+
+  await t.test('a workload that was changed often does not push its pod off the screen', async t => {
+    const traced = await jsonOf(...sources, 'team-a/web-1')
+    const [ofWorkload, ofPod] = traced.decisions
+    if (ofWorkload === undefined || ofPod === undefined) throw new Error('no decisions')
+    const older = Array.from({ length: 30 }, (_, number) => ({ ...ofWorkload, recordId: `update-${number}.` }))
+    const text = renderTrace({ ...traced, decisions: [...older, ofPod] }, { hasColors: false })
+    t.match(text, `record ${ofPod.recordId}`)
+    t.match(text, 'record update-29.')
+    t.notMatch(text, 'record update-10.')
+    t.ok(text.indexOf('record update-29.') < text.indexOf(`record ${ofPod.recordId}`), 'in the order of time')
+    t.match(text, 'and 11 more records')
   })
 
   await t.test('a finding that correlate keeps leads to its pod, and its state is only read', async t => {
