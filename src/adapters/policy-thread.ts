@@ -20,7 +20,8 @@ const SMALL_BYTES = 32 * 1024
 const OUT_OF_MEMORY = 'ERR_WORKER_OUT_OF_MEMORY'
 
 /**
- * The same as `loadPolicy`, slower for whoever waits and hardly felt by anybody else.
+ * The same as `loadPolicy`, slower for whoever waits and felt far less by anybody else (docs/performance.md has the longest
+ * turns).
  *
  * @param signal ends the thread; the load is then rejected.
  * @throws KnownError FILE_UNREADABLE or POLICY_INVALID, the latter also for a policy too large for the memory at hand.
