@@ -17,7 +17,7 @@ const GENERATION_KEYS = 65_536
 /** Enter them at once when so many wait. */
 const MAX_WAITING_KEYS = 16_384
 /** As many at once go onto pages: fewer would leave pages that are hardly filled, each another one to look through. */
-const MIN_PAGED_KEYS = 8_192
+const MIN_PAGED_KEYS = 2_048
 
 export interface JournalIndex {
   /** A batch was inserted in this transaction. */

@@ -7,6 +7,7 @@ import type { DecisionRecord } from '../webhook/decision-record.js'
 import { retryKeyOf } from '../webhook/decision-record.js'
 import type { DecisionRecorder } from '../webhook/ports.js'
 import { PendingBatch } from './journal-batch.js'
+import { createKeyDigest, digestOf, JournalRetries } from './journal-retries.js'
 import type { Retention } from './journal-store.js'
 import type { FromJournalThread, JournalThreadData, ToJournalThread } from './journal-worker.js'
 
@@ -78,17 +79,12 @@ function untilOpened(worker: Worker): Promise<void> {
   })
 }
 
-interface Retried {
-  readonly recordId: string
-  readonly at: number
-}
-
 class ThreadedJournalWriter implements JournalWriter {
   readonly #worker: Worker
   readonly #options: JournalWriterOptions
   readonly #heartbeat: NodeJS.Timeout
-  #recent = new Map<string, Retried>()
-  #former = new Map<string, Retried>()
+  readonly #digest = createKeyDigest()
+  readonly #retries = new JournalRetries(MAX_RETRY_KEYS)
   #pending = new PendingBatch()
   /** Full ones that wait for the thread to catch up: here they are bounded, in its message queue they would not be. */
   #sealed: ToJournalThread[] = []
@@ -120,8 +116,8 @@ class ThreadedJournalWriter implements JournalWriter {
       return
     }
     const at = Date.parse(decisionRecord.time)
-    const key = retryKeyOf(decisionRecord)
-    const earlier = this.#recent.get(key) ?? this.#former.get(key)
+    const key = digestOf(retryKeyOf(decisionRecord), this.#digest)
+    const earlier = this.#retries.find(key)
     if (earlier !== undefined && at - earlier.at <= RETRY_WINDOW_MS) {
       this.#pending.repeat(earlier.recordId, earlier.at, at)
       this.#flushSoon()
@@ -131,7 +127,7 @@ class ThreadedJournalWriter implements JournalWriter {
       this.#dropped += 1
       return
     }
-    this.#remember(key, { recordId: decisionRecord.id, at })
+    this.#retries.remember(key, decisionRecord.id, at)
     this.#add(decisionRecord, json, at)
   }
 
@@ -159,15 +155,6 @@ class ThreadedJournalWriter implements JournalWriter {
     this.#unwritten += 1
     if (this.#pending.isFull) this.#flush()
     else this.#flushSoon()
-  }
-
-  #remember(key: string, retried: Retried): void {
-    // Two generations: to take the oldest key out of one Map, V8 walks over all the places that were emptied before.
-    if (this.#recent.size >= MAX_RETRY_KEYS / 2) {
-      this.#former = this.#recent
-      this.#recent = new Map()
-    }
-    this.#recent.set(key, retried)
   }
 
   #flushSoon(): void {

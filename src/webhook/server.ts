@@ -173,7 +173,7 @@ function isPlain(headers: IncomingHttpHeaders): boolean {
   )
 }
 
-/** The same as parser and handler do, without what Fastify does for those who need more: a quarter of its time. */
+/** The same as parser and handler do, without what Fastify does for those who need more. */
 function answerPlain(options: WebhookOptions, parse: ParseReview, request: Request, reply: Reply): void {
   readBody(request.raw, (error, body) => {
     try {

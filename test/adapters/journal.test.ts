@@ -1,6 +1,7 @@
 /** The journal: write, read while writing, survive a kill, count retries, forget in time, refuse what is no journal. */
 
 import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,6 +10,7 @@ import Database from 'libsql'
 import t from 'tap'
 import { keysOf } from '../../src/adapters/journal-index.js'
 import { openJournalReader } from '../../src/adapters/journal-reader.js'
+import { createKeyDigest, digestOf, JournalRetries } from '../../src/adapters/journal-retries.js'
 import { JOURNAL_VERSION, journalPath } from '../../src/adapters/journal-schema.js'
 import { openJournalStore } from '../../src/adapters/journal-store.js'
 import { openJournalWriter } from '../../src/adapters/journal-writer.js'
@@ -83,6 +85,9 @@ async function writerIn(directory: string, now: () => number = () => START) {
   const write = (record: DecisionRecord) => writer.record(record, JSON.stringify(record))
   return { writer, write, problems }
 }
+
+// A killed process, threads and many thousands of records: far less on a machine with nothing else to do.
+t.setTimeout(240_000)
 
 // The other end of "survives a kill": writes without end, and says how far it came.
 if (process.argv[2] === 'write-without-end') {
@@ -336,6 +341,48 @@ if (process.argv[2] === 'write-without-end') {
     const reader = openJournalReader(directory)
     t.equal([...reader.records({})].at(-1)?.firstAt, START + 19_099, 'the newest are kept')
     reader.close()
+  })
+
+  t.test('a key is found by the first 128 bits of its SHA-256 and by nothing less', async t => {
+    for (const key of ['', 'Pod team-a/u CREATE', 'ü€😀\ud800']) {
+      const expected = createHash('sha256').update(key).digest()
+      t.strictSame(
+        [...digestOf(key, createKeyDigest())],
+        [0, 4, 8, 12].map(at => expected.readUInt32BE(at)),
+      )
+    }
+    // All at one place of the table, apart in one word each.
+    const alike = Array.from({ length: 24 }, (_, one) =>
+      Uint32Array.from([7, 7, 7, 7]).fill(one + 8, 1 + (one % 3), 2 + (one % 3)),
+    )
+    const retries = new JournalRetries(64)
+    for (const [one, digest] of alike.entries()) {
+      t.equal(retries.find(digest), undefined)
+      retries.remember(digest, `id-${one}`, START + one)
+    }
+    t.strictSame(
+      alike.map(digest => retries.find(digest)),
+      alike.map((_, one) => ({ recordId: `id-${one}`, at: START + one })),
+    )
+  })
+
+  t.test('of many keys at least the younger half is remembered, each with its last record', async t => {
+    const limit = 40
+    const retries = new JournalRetries(limit)
+    const remembered: string[] = []
+    for (let one = 0; one < 400; one += 1) {
+      // Each third key comes again at once, as another record.
+      const key = `key ${one - (one % 3 === 2 ? 1 : 0)}`
+      retries.remember(digestOf(key, createKeyDigest()), `id-${one}`, one)
+      remembered.push(key)
+      for (const young of remembered.slice(-limit / 2)) {
+        if (retries.find(digestOf(young, createKeyDigest()))?.at !== remembered.lastIndexOf(young))
+          t.fail(`${young} at ${one}`)
+      }
+    }
+    const known = [...new Set(remembered)].filter(key => retries.find(digestOf(key, createKeyDigest())) !== undefined)
+    t.ok(known.length <= limit, 'what is remembered is bounded')
+    t.strictSame(known, [...new Set(remembered)].slice(-known.length), 'and nothing older than what is forgotten')
   })
 
   t.test('what is no journal, or a newer one, is refused by both ends', async t => {
