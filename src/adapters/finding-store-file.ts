@@ -7,11 +7,17 @@ import Database from 'libsql'
 import type { SourcePosition } from '../correlator/event-source.js'
 import type { Finding } from '../correlator/finding.js'
 import type { ArchiveChanges, ArchivedState, FindingArchive, KeptFinding } from '../correlator/finding-archive.js'
-import { parseFinding } from '../correlator/finding-schema.js'
 import type { WatchState } from '../correlator/watch-clock.js'
 import { KnownError } from '../errors.js'
 import { escapeForeign } from '../policy/index.js'
 import { createOutbox, OUTBOX_TABLES, type Outbox, type OutboxSink } from './finding-store-outbox.js'
+import {
+  createRetiredRows,
+  findingOf,
+  RETIRED_COLUMN,
+  RETIRED_INDEX,
+  retiredColumnOf,
+} from './finding-store-retired.js'
 import { reasonOf } from './text-file.js'
 
 /** Inside the state's folder; SQLite keeps its log beside it, so the folder is the unit to mount or copy. */
@@ -20,16 +26,14 @@ export const FINDINGS_FILE = 'findings.db'
 /** "SALF": tells the file from any other SQLite file. */
 const APPLICATION_ID = 0x53414c46
 /** Raised by every change of the tables; a newer file than this program is refused, never guessed at. */
-const VERSION = 2
-/** Without an outbox. */
-const FIRST_VERSION = 1
+const VERSION = 3
 /** How long one process waits while another one takes over. */
 const BUSY_TIMEOUT_MS = 5_000
 /** The write-ahead log is cut back to this after a burst. */
 const WAL_LIMIT_BYTES = 16 * 1024 * 1024
 
 /**
- * `findings` mirrors what is in memory, so that its bounds hold here too. `pending` are the lines that were about to be
+ * `findings` mirrors what is in memory, and keeps what made room there (`retired`). `pending` are the lines that were about to be
  * given out. `run` holds the source's `position`, the `watch` and the `owner`, as JSON.
  */
 const TABLES = `
@@ -37,12 +41,20 @@ const TABLES = `
     fingerprint TEXT PRIMARY KEY,
     last_seen TEXT NOT NULL,
     is_changed INTEGER NOT NULL,
-    finding TEXT NOT NULL
+    finding TEXT NOT NULL,
+    ${RETIRED_COLUMN}
   );
+  ${RETIRED_INDEX}
   CREATE TABLE pending (id INTEGER PRIMARY KEY, finding TEXT NOT NULL);
   CREATE TABLE run (name TEXT PRIMARY KEY, value TEXT NOT NULL);
   ${OUTBOX_TABLES}
 `
+
+/** What each version added to the one before. */
+const MIGRATIONS = [
+  { from: 1, sql: OUTBOX_TABLES },
+  { from: 2, sql: `ALTER TABLE findings ADD COLUMN ${RETIRED_COLUMN}; ${RETIRED_INDEX}` },
+]
 
 export interface FindingStoreFile extends FindingArchive {
   /** Where the source is to be taken up; undefined in a new state. */
@@ -69,16 +81,22 @@ export function openFindingStore(directory: string, sinks: readonly OutboxSink[]
       if (present !== owner) throw unusable(join(directory, FINDINGS_FILE), 'another process has taken over')
       work()
     })
-  const put = database.prepare('INSERT OR REPLACE INTO findings VALUES (?, ?, ?, ?)')
+  const put = database.prepare('INSERT OR REPLACE INTO findings VALUES (?, ?, ?, ?, ?)')
   const forget = database.prepare('DELETE FROM findings WHERE fingerprint = ?')
   const queue = database.prepare('INSERT INTO pending (finding) VALUES (?)')
   const unqueue = database.prepare('DELETE FROM pending')
   const outbox = createOutbox(database, sinks)
-  const write = ({ findings, forgotten, pending, position, watch }: ArchiveChanges): void => {
-    for (const { finding, isChanged } of findings) {
-      put.run([finding.fingerprint, finding.lastSeen, isChanged ? 1 : 0, JSON.stringify(finding)])
+  const retired = createRetiredRows(database)
+  const write = ({ findings, forgotten, pending, position, watch, forgetBefore }: ArchiveChanges): void => {
+    let isAnyRetired = false
+    for (const kept of findings) {
+      const { finding, isChanged } = kept
+      const place = retiredColumnOf(kept)
+      isAnyRetired ||= place > 0
+      put.run([finding.fingerprint, finding.lastSeen, isChanged ? 1 : 0, JSON.stringify(finding), place])
     }
     for (const fingerprint of forgotten) forget.run([fingerprint])
+    if (isAnyRetired || forgetBefore !== undefined) retired.prune(forgetBefore)
     unqueue.run([])
     for (const finding of pending) queue.run([JSON.stringify(finding)])
     outbox.put(pending)
@@ -89,6 +107,8 @@ export function openFindingStore(directory: string, sinks: readonly OutboxSink[]
     position: readRun<SourcePosition>(database, 'position'),
     outbox,
     load: () => load(database),
+    recall: retired.recall,
+    recallUnseen: retired.recallUnseen,
     save(changes) {
       inOwnTransaction(() => write(changes))
     },
@@ -106,7 +126,7 @@ export function openFindingStore(directory: string, sinks: readonly OutboxSink[]
 function load(database: Database.Database): ArchivedState {
   const findings: KeptFinding[] = []
   for (const row of database
-    .prepare('SELECT finding, is_changed FROM findings ORDER BY last_seen')
+    .prepare('SELECT finding, is_changed FROM findings WHERE retired = 0 ORDER BY last_seen')
     .raw(true)
     .iterate()) {
     const finding = Array.isArray(row) ? findingOf(row[0]) : undefined
@@ -118,11 +138,6 @@ function load(database: Database.Database): ArchivedState {
     if (finding !== undefined) pending.push(finding)
   }
   return { findings, pending, position: readRun(database, 'position'), watch: readRun<WatchState>(database, 'watch') }
-}
-
-/** A finding that this version cannot read is raised anew when it is seen again. */
-function findingOf(json: unknown): Finding | undefined {
-  return typeof json === 'string' ? parseFinding(JSON.parse(json)) : undefined
 }
 
 /** What this program wrote itself, in a file of this very version. */
@@ -168,12 +183,9 @@ function migrate(database: Database.Database, path: string): void {
     }
     if (readNumber(database, 'PRAGMA application_id') !== APPLICATION_ID)
       throw unusable(path, 'it is another SQLite file')
-    if (version === FIRST_VERSION) {
-      database.exec(OUTBOX_TABLES)
-      database.pragma(`user_version = ${VERSION}`)
-      return
-    }
-    if (version !== VERSION) throw unusable(path, `it has version ${version}, and this Sallyport knows ${VERSION}`)
+    if (version > VERSION) throw unusable(path, `it has version ${version}, and this Sallyport knows ${VERSION}`)
+    for (const { from, sql } of MIGRATIONS) if (version <= from) database.exec(sql)
+    database.pragma(`user_version = ${VERSION}`)
   })
 }
 

@@ -19,6 +19,9 @@ export class LiveFile {
   readonly cursor: Cursor
   readonly #path: string
   readonly #handle: FileHandle
+  /** For all reads: the memory of a new one is cleared by the system each time, and given back late. */
+  readonly #buffer = Buffer.allocUnsafeSlow(READ_BYTES)
+  readonly #beginning = Buffer.allocUnsafeSlow(HEAD_BYTES)
 
   private constructor(path: string, handle: FileHandle, identity: string) {
     this.#path = path
@@ -58,10 +61,10 @@ export class LiveFile {
     return true
   }
 
-  /** @returns the next bytes, undefined at the end for now, or `truncated`. A buffer of its own for each read. */
+  /** @returns the next bytes, undefined at the end for now, or `truncated`. They are overwritten by the next read. */
   async read(): Promise<Buffer | 'truncated' | undefined> {
     const { cursor } = this
-    const { bytesRead, buffer } = await this.#handle.read(Buffer.allocUnsafe(READ_BYTES), 0, READ_BYTES, cursor.offset)
+    const { bytesRead, buffer } = await this.#handle.read(this.#buffer, 0, READ_BYTES, cursor.offset)
     const bytes = buffer.subarray(0, bytesRead)
     // Only what was there before the file was truncated may follow what was read before.
     if (!(await this.#isUnchanged())) return 'truncated'
@@ -101,8 +104,8 @@ export class LiveFile {
   /** Whether the file still begins as it did. */
   async #isUnchanged(): Promise<boolean> {
     const { head, start } = this.cursor
-    const { bytesRead, buffer } = await this.#handle.read(Buffer.alloc(head.length), 0, head.length, start)
-    return bytesRead === head.length && buffer.equals(head)
+    const { bytesRead, buffer } = await this.#handle.read(this.#beginning, 0, head.length, start)
+    return bytesRead === head.length && buffer.subarray(0, bytesRead).equals(head)
   }
 
   async #begin(): Promise<{ start: number; head: Buffer }> {

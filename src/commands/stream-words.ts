@@ -54,7 +54,7 @@ export function describeStream(stats: StreamStats): string {
     [stats.droppedByAgent, 'dropped by the rate limit of the agent, as it reports: what they were is not known'],
     [stats.podlessEvents, 'of containers whose pod the agent could not name'],
     [stats.blindEvents, 'lost their arguments: what they ran is not known'],
-    [stats.evictedFindings, 'forgotten to make room for newer ones, after they were written'],
+    [stats.evictedFindings, 'moved out of memory to make room for others'],
   ]
   const nouns = ['lines', 'lines', 'events', 'exec events', 'exec events', 'findings']
   const lines = missed.flatMap(([count, words], index) =>

@@ -9,6 +9,8 @@ export interface KeptFinding {
   readonly finding: Finding
   /** Something about it changed since it was last given out. */
   readonly isChanged: boolean
+  /** It has made room in memory: it is not loaded at the start, and can be recalled. */
+  readonly isRetired?: boolean
 }
 
 /** What the run before left behind. */
@@ -30,13 +32,23 @@ export interface ArchiveChanges {
   /** Everything up to here is in the findings, and nothing beyond. Undefined: the source cannot be resumed. */
   readonly position: SourcePosition | undefined
   readonly watch: WatchState
+  /** Retired findings that were last seen before are to be forgotten, in milliseconds since the epoch. */
+  readonly forgetBefore?: number | undefined
+}
+
+/** How findings come back that are not held in memory. */
+export interface RetiredFindingReader {
+  /** One that is retired; it stays so until it is saved as one that is not. */
+  recall(fingerprint: string): KeptFinding | undefined
+  /** Some that are retired, not resolved, and were last seen before, in milliseconds since the epoch; oldest first. */
+  recallUnseen(since: number): readonly KeptFinding[]
 }
 
 /**
  * A run saves, gives out what is pending, and then says so. A crash in between gives the same lines out again, with the
  * same `emission`: so nothing is lost, and a reader can tell a repeated line.
  */
-export interface FindingArchive {
+export interface FindingArchive extends RetiredFindingReader {
   load(): ArchivedState
   /** All or nothing. */
   save(changes: ArchiveChanges): void

@@ -2,9 +2,12 @@
 
 import type { ExecEvent } from './exec-event.js'
 import { type Finding, sampleOf } from './finding.js'
-import type { Suppression } from './observation.js'
+import type { Certainty } from './image-use.js'
+import type { Observation, Suppression } from './observation.js'
 
 const MAX_SAMPLES = 5
+/** From the weakest on. */
+const CERTAINTIES: readonly Certainty[] = ['unknown', 'likely', 'proved']
 
 export interface FindingEntry {
   finding: Finding
@@ -52,6 +55,17 @@ export function openEntry(
   return entry
 }
 
+/** Go on counting where an entry of the same finding stood. */
+export function continueEntry(
+  entry: FindingEntry,
+  former: Pick<FindingEntry, 'count' | 'suppressedCount' | 'firstSeen' | 'emissions'>,
+): void {
+  entry.count += former.count
+  entry.suppressedCount += former.suppressedCount
+  entry.firstSeen = Math.min(entry.firstSeen, former.firstSeen)
+  entry.emissions = former.emissions
+}
+
 /** @param times what the sighting counts for; 0 for mere inventory. */
 export function recordSighting(entry: FindingEntry, event: ExecEvent, times: number, isSuppressed: boolean): void {
   entry.count += times
@@ -67,6 +81,12 @@ export function recordSighting(entry: FindingEntry, event: ExecEvent, times: num
     processes.add(sampleOf(event))
   }
   if (pods.size < MAX_SAMPLES && event.pod !== undefined) pods.add(event.pod.name)
+}
+
+/** @param epilogue why, as a whole sentence. */
+export function resolveEntry(entry: FindingEntry, epilogue: string): void {
+  entry.status = 'resolved'
+  entry.epilogue = epilogue
 }
 
 /** The finding as it stands now. */
@@ -105,4 +125,16 @@ export function reviveEntry(finding: Finding): FindingEntry {
     binary: undefined,
     arguments: undefined,
   }
+}
+
+/** The agent found the process running at its start. */
+export function isInventory({ flags }: ExecEvent): boolean {
+  return flags.includes('procFS')
+}
+
+/** Whether more is known than the finding says: a record of the journal may come in after the first exec. */
+export function isSurer(observation: Observation, finding: Finding): boolean {
+  const rank = (of: Observation | Finding): number =>
+    CERTAINTIES.indexOf(of.certainty) + CERTAINTIES.indexOf(of.admission?.certainty ?? 'unknown')
+  return rank(observation) > rank(finding)
 }

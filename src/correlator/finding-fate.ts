@@ -5,7 +5,7 @@ import type { FindingEntry } from './finding-entry.js'
 import type { WatchClock } from './watch-clock.js'
 
 /** How long a resolved finding is remembered, as a multiple of the time after which it was resolved. */
-const REMEMBERED_WINDOWS = 30
+export const REMEMBERED_WINDOWS = 30
 
 export type Fate = { readonly type: 'resolve'; readonly epilogue: string } | { readonly type: 'forget' }
 

@@ -8,6 +8,7 @@
 import type { SourcePosition } from './event-source.js'
 import type { Finding } from './finding.js'
 import type { FindingArchive } from './finding-archive.js'
+import { REMEMBERED_WINDOWS } from './finding-fate.js'
 import type { FindingStore } from './finding-store.js'
 import type { WatchClock } from './watch-clock.js'
 
@@ -76,6 +77,7 @@ export class FindingOutlet {
   #isSaveDue(isIdle: boolean): boolean {
     const { store, now } = this.#options
     if (!store.hasNews && !this.#isMoved && !this.#isUpdateDue && !store.hasUnsaved) return false
+    if (store.isFull) return true
     const pauseMs = store.hasNews ? 0 : SAVE_MS
     return hasPassed(this.#savedAt, isIdle ? pauseMs : Math.max(pauseMs, REST * this.#saveMs), now())
   }
@@ -92,7 +94,7 @@ export class FindingOutlet {
   }
 
   #save(archive: FindingArchive, pending: readonly Finding[]): void {
-    const { store, watch, now } = this.#options
+    const { store, watch, resolveAfterMs, now } = this.#options
     const begun = now()
     archive.save({
       findings: store.takeUnsaved(),
@@ -100,6 +102,7 @@ export class FindingOutlet {
       pending,
       position: this.#position,
       watch: watch.state,
+      forgetBefore: resolveAfterMs === undefined ? undefined : watch.unseenSince(REMEMBERED_WINDOWS * resolveAfterMs),
     })
     this.#savedAt = now()
     this.#saveMs = Math.max(0, this.#savedAt - begun)

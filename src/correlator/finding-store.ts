@@ -2,59 +2,61 @@
 
 import type { CompiledPolicy } from '../policy/index.js'
 import type { ExecEvent } from './exec-event.js'
-import { createFinding, type Finding, fingerprintOf, identityOf } from './finding.js'
-import type { KeptFinding } from './finding-archive.js'
-import { type FindingEntry, openEntry, recordSighting, reviveEntry, snapshot } from './finding-entry.js'
+import { createFinding, type Finding } from './finding.js'
+import type { KeptFinding, RetiredFindingReader } from './finding-archive.js'
+import {
+  continueEntry,
+  type FindingEntry,
+  isInventory,
+  isSurer,
+  openEntry,
+  recordSighting,
+  resolveEntry,
+  reviveEntry,
+  snapshot,
+} from './finding-entry.js'
 import { fateOf } from './finding-fate.js'
-import type { Certainty } from './image-use.js'
+import { FingerprintCache } from './fingerprint-cache.js'
 import type { Observation } from './observation.js'
+import { RetiredFindings } from './retired-findings.js'
 import { RiskLedger } from './risk-ledger.js'
 import type { WatchClock } from './watch-clock.js'
 
 /** About 75 MB of findings at worst, each with its samples full; some 25 MB in practice. */
 export const MAX_FINDINGS = 25_000
-/** Identities whose fingerprint is kept, and the longest of them in characters: some 20 MB at worst. */
-const MAX_FINGERPRINTS = 20_000
-const MAX_IDENTITY = 1_000
-/** From the weakest on. */
-const CERTAINTIES: readonly Certainty[] = ['unknown', 'likely', 'proved']
 
 export interface FindingStoreOptions {
   readonly maxFindings?: number
-  /** Whether `takeUnsaved` and `takeForgotten` are called. */
-  readonly isArchived?: boolean
+  /** What `takeUnsaved` and `takeForgotten` are saved to; without one they are not called. */
+  readonly archive?: RetiredFindingReader | undefined
 }
 
 export class FindingStore {
   readonly #policy: CompiledPolicy
   readonly #maxFindings: number
   readonly #isArchived: boolean
-  /** In the order in which they were last seen, the longest unseen first. */
+  /** The longest unseen first, as far as it matters: see `#moveBack`. */
   readonly #findings = new Map<string, FindingEntry>()
   readonly #risks: RiskLedger
-  readonly #fingerprints = new Map<string, string>()
-  /** Detections say the same of a container again and again, by the very same object. */
-  readonly #lastSeenOf = new WeakMap<
-    Observation,
-    Pick<ExecEvent, 'pod' | 'clusterName'> & { readonly fingerprint: string }
-  >()
+  readonly #fingerprints = new FingerprintCache()
+  readonly #retired: RetiredFindings
   /** Nobody has heard of them, or not of their present status. */
   readonly #news = new Set<FindingEntry>()
   /** Given out before, and changed since. */
   readonly #changed = new Set<FindingEntry>()
   readonly #unsaved = new Set<FindingEntry>()
   #forgotten: string[] = []
-  #evicted: Finding[] = []
   #evictions = 0
 
   constructor(policy: CompiledPolicy, options: FindingStoreOptions = {}) {
     this.#policy = policy
     this.#maxFindings = options.maxFindings ?? MAX_FINDINGS
-    this.#isArchived = options.isArchived === true
+    this.#isArchived = options.archive !== undefined
+    this.#retired = new RetiredFindings(options.archive)
     this.#risks = new RiskLedger(this.#maxFindings)
   }
 
-  /** Findings that made room for others since the start; each was given out first. */
+  /** Findings that made room for others since the start; each is given out first. */
   get evictions(): number {
     return this.#evictions
   }
@@ -63,7 +65,7 @@ export class FindingStore {
   restore(kept: readonly KeptFinding[]): void {
     for (const { finding, isChanged } of kept) {
       const entry = reviveEntry(finding)
-      this.#findings.set(finding.fingerprint, entry)
+      this.#hold(finding.fingerprint, entry)
       if (isChanged) this.#changed.add(entry)
       this.#risks.restore(finding)
     }
@@ -78,14 +80,13 @@ export class FindingStore {
    * @param times what it counts for; an exec event counts once.
    */
   observe(event: ExecEvent, observation: Observation, times = isInventory(event) ? 0 : 1): void {
-    const fingerprint = this.#fingerprintOf(event, observation)
-    const known = this.#findings.get(fingerprint)
+    const fingerprint = this.#fingerprints.fingerprintOf(event, observation)
+    const known = this.#findings.get(fingerprint) ?? this.#revive(fingerprint)
     if (known === undefined) {
       this.#open(event, observation, fingerprint, times)
       return
     }
-    this.#findings.delete(fingerprint)
-    this.#findings.set(fingerprint, known)
+    this.#moveBack(fingerprint, known)
     recordSighting(known, event, times, observation.suppression !== undefined)
     this.#touch(known)
     if (isInventory(event)) return
@@ -104,15 +105,19 @@ export class FindingStore {
   resolve(watch: WatchClock, resolveAfterMs: number): void {
     for (const [fingerprint, entry] of this.#findings) {
       const fate = fateOf(entry, watch, resolveAfterMs)
-      if (fate === undefined) continue
-      if (fate.type === 'forget') {
-        this.#drop(fingerprint, entry)
-        continue
-      }
-      entry.status = 'resolved'
-      entry.epilogue = fate.epilogue
+      if (fate?.type === 'forget') this.#drop(fingerprint, entry)
+      if (fate?.type !== 'resolve') continue
+      resolveEntry(entry, fate.epilogue)
       this.#touch(entry)
       this.#news.add(entry)
+    }
+    const since = watch.unseenSince(resolveAfterMs)
+    if (since === undefined) return
+    for (const [fingerprint, entry] of this.#retired.unseenSince(since)) {
+      const fate = this.#findings.has(fingerprint) ? undefined : fateOf(entry, watch, resolveAfterMs)
+      if (fate?.type !== 'resolve') continue
+      resolveEntry(entry, fate.epilogue)
+      this.#retired.retire(fingerprint, entry, true)
     }
   }
 
@@ -122,10 +127,9 @@ export class FindingStore {
    */
   takeNews(): Finding[] {
     if (!this.hasNews) return []
-    const news = [...this.#evicted, ...this.#giveOut(this.#news)]
+    const news = [...this.#retired.takeNews(), ...this.#giveOut(this.#news)]
     for (const entry of this.#news) this.#changed.delete(entry)
     this.#news.clear()
-    this.#evicted = []
     return news
   }
 
@@ -137,17 +141,23 @@ export class FindingStore {
   }
 
   get hasNews(): boolean {
-    return this.#news.size > 0 || this.#evicted.length > 0
+    return this.#news.size > 0 || this.#retired.hasNews
   }
 
   get hasUnsaved(): boolean {
-    return this.#unsaved.size > 0
+    return this.#unsaved.size > 0 || this.#retired.hasUnsaved
+  }
+
+  /** So much waits to be saved that it should not wait any longer. */
+  get isFull(): boolean {
+    return this.#retired.isFull
   }
 
   /** Whatever has changed since it was last saved, as it stands. */
   *takeUnsaved(): Generator<KeptFinding> {
     for (const entry of this.#unsaved) yield { finding: snapshot(entry), isChanged: this.#changed.has(entry) }
     this.#unsaved.clear()
+    yield* this.#retired.takeUnsaved()
   }
 
   /** Fingerprints of the findings that are no longer held. */
@@ -158,13 +168,37 @@ export class FindingStore {
   }
 
   #open(event: ExecEvent, observation: Observation, fingerprint: string, times: number): void {
-    const score = observation.suppression === undefined ? this.#risks.allot(event, observation.risk) : 0
+    const { suppression, risk } = observation
+    const former = this.#retired.recollect(fingerprint)
+    const score = suppression === undefined ? (former?.score ?? this.#risks.allot(event, risk)) : 0
     const finding = createFinding(this.#policy, event, observation, fingerprint, score)
-    const entry = openEntry(finding, event, times, observation.suppression)
-    this.#findings.set(fingerprint, entry)
-    this.#news.add(entry)
+    const entry = openEntry(finding, event, times, suppression)
+    if (former !== undefined) continueEntry(entry, former)
+    this.#hold(fingerprint, entry)
+    if (former?.status === entry.status) this.#changed.add(entry)
+    else this.#news.add(entry)
     if (this.#isArchived) this.#unsaved.add(entry)
+  }
+
+  #revive(fingerprint: string): FindingEntry | undefined {
+    const revived = this.#retired.revive(fingerprint)
+    if (revived === undefined) return undefined
+    // It was about to be given out.
+    if (revived.isChanged) this.#news.add(revived.entry)
+    this.#hold(fingerprint, revived.entry)
+    return revived.entry
+  }
+
+  #hold(fingerprint: string, entry: FindingEntry): void {
+    this.#findings.set(fingerprint, entry)
     if (this.#findings.size > this.#maxFindings) this.#evictLongestUnseen()
+  }
+
+  /** While nothing will have to go for long, the order is not worth its price. */
+  #moveBack(fingerprint: string, entry: FindingEntry): void {
+    if (this.#findings.size < this.#maxFindings / 2) return
+    this.#findings.delete(fingerprint)
+    this.#findings.set(fingerprint, entry)
   }
 
   /** Say anew what is the matter: more is known, or the status or the policy is another. */
@@ -195,36 +229,15 @@ export class FindingStore {
     if (this.#isArchived) this.#unsaved.add(entry)
   }
 
-  #fingerprintOf(event: ExecEvent, observation: Observation): string {
-    const { pod, clusterName } = event
-    if (pod === undefined) return this.#digest(event, observation)
-    const last = this.#lastSeenOf.get(observation)
-    if (last?.pod === pod && last.clusterName === clusterName) return last.fingerprint
-    const fingerprint = this.#digest(event, observation)
-    this.#lastSeenOf.set(observation, { pod, clusterName, fingerprint })
-    return fingerprint
-  }
-
-  #digest(event: ExecEvent, observation: Observation): string {
-    const identity = identityOf(event, observation)
-    const known = this.#fingerprints.get(identity)
-    if (known !== undefined) return known
-    const fingerprint = fingerprintOf(identity)
-    if (identity.length > MAX_IDENTITY) return fingerprint
-    if (this.#fingerprints.size >= MAX_FINGERPRINTS) this.#fingerprints.clear()
-    this.#fingerprints.set(identity, fingerprint)
-    return fingerprint
-  }
-
   #evictLongestUnseen(): void {
     const [fingerprint, entry] = this.#findings.entries().next().value ?? []
     if (fingerprint === undefined || entry === undefined) return
     this.#evictions += 1
-    if (this.#news.has(entry) || this.#changed.has(entry)) {
-      entry.emissions += 1
-      this.#evicted.push(snapshot(entry))
-    }
-    this.#drop(fingerprint, entry)
+    const isNews = this.#news.delete(entry) || this.#changed.has(entry)
+    this.#changed.delete(entry)
+    this.#unsaved.delete(entry)
+    this.#findings.delete(fingerprint)
+    this.#retired.retire(fingerprint, entry, isNews)
   }
 
   #drop(fingerprint: string, entry: FindingEntry): void {
@@ -234,15 +247,4 @@ export class FindingStore {
     this.#unsaved.delete(entry)
     if (this.#isArchived) this.#forgotten.push(fingerprint)
   }
-}
-
-function isInventory({ flags }: ExecEvent): boolean {
-  return flags.includes('procFS')
-}
-
-/** A record of the journal may come in after the first exec. */
-function isSurer(observation: Observation, finding: Finding): boolean {
-  const rank = (of: Observation | Finding): number =>
-    CERTAINTIES.indexOf(of.certainty) + CERTAINTIES.indexOf(of.admission?.certainty ?? 'unknown')
-  return rank(observation) > rank(finding)
 }

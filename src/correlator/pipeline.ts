@@ -54,6 +54,7 @@ export interface CorrelatorOptions {
   readonly agentLosses?: AgentLosses | undefined
   /** A stream without a line for that long is reported. Default: one hour. */
   readonly staleMs?: number
+  /** So many are held in memory. */
   readonly maxFindings?: number
 }
 
@@ -95,8 +96,7 @@ interface CorrelatorState {
 
 function openState(options: CorrelatorOptions): CorrelatorState {
   const { policy, archive, emit, now, maxFindings, staleMs = DEFAULT_STALE_MS } = options
-  const isArchived = archive !== undefined
-  const store = new FindingStore(policy, maxFindings === undefined ? { isArchived } : { isArchived, maxFindings })
+  const store = new FindingStore(policy, maxFindings === undefined ? { archive } : { archive, maxFindings })
   const kept = archive?.load()
   if (kept !== undefined) store.restore(kept.findings)
   const watch = new WatchClock(staleMs, kept?.watch)

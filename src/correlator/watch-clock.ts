@@ -43,6 +43,12 @@ export class WatchClock {
     return this.#until - Math.max(lastSeen, this.#since ?? this.#until)
   }
 
+  /** What was last seen before this time has been unseen for longer; undefined while nobody has watched for so long. */
+  unseenSince(ms: number): number | undefined {
+    const time = this.#until - ms
+    return this.#since !== undefined && this.#since < time ? time : undefined
+  }
+
   get state(): WatchState {
     return { since: this.#since ?? 0, until: this.#until }
   }

@@ -12,8 +12,10 @@ import { FINDINGS_FILE, openFindingStore } from '../../src/adapters/finding-stor
 import type { EventSource } from '../../src/correlator/event-source.js'
 import type { ExecEvent } from '../../src/correlator/exec-event.js'
 import type { Finding } from '../../src/correlator/finding.js'
+import { FindingStore } from '../../src/correlator/finding-store.js'
 import { correlate } from '../../src/correlator/pipeline.js'
 import { createStreamStats } from '../../src/correlator/stream-stats.js'
+import { WatchClock } from '../../src/correlator/watch-clock.js'
 import { type CompiledPolicy, compileToolCatalogue } from '../../src/policy/index.js'
 import { AFTER_START, eventOf, lineOf, podOf } from '../support/events.js'
 import { policyOf } from '../support/policies.js'
@@ -42,6 +44,8 @@ interface Life {
   /** The clock goes on by so much with each reading. */
   readonly tickMs: number
   readonly policy?: CompiledPolicy
+  /** So many findings are held in memory. */
+  readonly cap?: number
 }
 
 /** One run of the program: what it gave out until it was killed, or ended. */
@@ -59,6 +63,7 @@ async function live(directory: string, bytes: Buffer, life: Life, given: Finding
     },
     emit: { when: 'at-once', updateMs: 50 },
     archive,
+    ...(life.cap === undefined ? {} : { maxFindings: life.cap }),
   } as const
   const source = resumable(bytes, life.sizes, archive.position?.['offset'])
   const findings = correlate(source, options)
@@ -84,6 +89,7 @@ t.test('whenever it is killed, no count is lost, nothing is counted twice, and n
     sizes: fc.array(fc.integer({ min: 1, max: 3000 }), { maxLength: 6 }),
     findings: fc.integer({ min: 1, max: 6 }),
     tickMs: fc.constantFrom(0, 1, 40, 400),
+    cap: fc.integer({ min: 1, max: 5 }),
   })
   const workloads = fc.array(fc.constantFrom(...WORKLOADS), { minLength: 1, maxLength: 20 })
   await fc.assert(
@@ -92,7 +98,8 @@ t.test('whenever it is killed, no count is lost, nothing is counted twice, and n
       const directory = join(root, String(runs))
       const events = names.map((workload, index) => eventOf({ time: AFTER_START + index, pod: podOf({ workload }) }))
       const given: Finding[] = []
-      for (const each of [...lives, { sizes: [], tickMs: 0 }]) await live(directory, bytesOf(events), each, given)
+      for (const each of [...lives, { sizes: [], tickMs: 0, cap: 2 }])
+        await live(directory, bytesOf(events), each, given)
       const fingerprints = new Set(given.map(({ fingerprint }) => fingerprint))
       assert.equal(fingerprints.size, new Set(names).size)
       for (const each of fingerprints) {
@@ -158,7 +165,7 @@ t.test(
     const given: Finding[] = []
     await live(directory, bytesOf([eventOf()]), { sizes: [], tickMs: 0 }, given)
     const database = new Database(join(directory, FINDINGS_FILE))
-    database.exec('DROP TABLE deliveries')
+    database.exec('DROP TABLE deliveries; DROP INDEX findings_retired; ALTER TABLE findings DROP COLUMN retired')
     database.pragma('user_version = 1')
     database.close()
     const watch = { since: 0, until: 0 }
@@ -177,6 +184,46 @@ t.test(
     again.close()
   },
 )
+
+t.test('what made room in memory is kept, recalled, resolved when it is not seen again, and forgotten', async t => {
+  const directory = t.testdir()
+  const hour = 3_600_000
+  const pods = ['web', 'api', 'db'].map(workload => podOf({ workload }))
+  const given: Finding[] = []
+  await live(directory, bytesOf(pods.map(pod => eventOf({ pod }))), { sizes: [], tickMs: 0, cap: 1 }, given)
+  const archive = openFindingStore(directory)
+  t.match(archive.load().findings, [{ finding: { owner: { name: 'db' } } }])
+  const [web, api] = given
+  assert(web !== undefined && api !== undefined)
+  t.match(archive.recall(web.fingerprint), { finding: { owner: { name: 'web' }, count: 1 } })
+  t.equal(archive.recall('unknown'), undefined)
+  t.same(archive.recallUnseen(AFTER_START), [])
+  t.equal(archive.recallUnseen(AFTER_START + 1).length, 2)
+
+  const store = new FindingStore(POLICY, { archive, maxFindings: 1 })
+  const watch = new WatchClock(2 * hour, { since: AFTER_START - 100 * hour, until: AFTER_START + 2 * hour })
+  const save = (forgetBefore?: number) => {
+    const pending = store.takeUpdates()
+    const [findings, forgotten] = [store.takeUnsaved(), store.takeForgotten()]
+    archive.save({ findings, forgotten, pending, position: undefined, watch: watch.state, forgetBefore })
+    return pending
+  }
+  store.resolve(watch, hour)
+  t.match(
+    save().map(({ status, emission, count }) => ({ status, emission, count })),
+    [
+      { status: 'resolved', emission: 2, count: 1 },
+      { status: 'resolved', emission: 2, count: 1 },
+    ],
+  )
+  store.resolve(watch, hour)
+  t.same(save(), [], 'once')
+  t.match(archive.recall(api.fingerprint), { finding: { status: 'resolved' } })
+  save(AFTER_START + 1)
+  t.equal(archive.recall(api.fingerprint), undefined, 'forgotten')
+  t.equal(archive.load().findings.length, 1, 'what is held in memory is not forgotten here')
+  archive.close()
+})
 
 /** What the state counts, all findings together. */
 function countIn(directory: string): number {

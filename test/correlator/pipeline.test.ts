@@ -303,17 +303,35 @@ t.test('a followed source gives a finding at once, then updates at intervals, an
   t.same(seen, ['count 1', 't=0', 't=1', 'count 2', 't=100', 't=101', 'count 3'])
 })
 
-t.test('too many findings: the longest unseen is given out and forgotten, and no exec is lost', async t => {
-  const pods = Array.from({ length: 20 }, (_, index) => podOf({ workload: `w${index % 7}` }))
-  for (const emit of [{ when: 'at-end' }, { when: 'at-once', updateMs: 1 }] as const) {
-    const stats = createStreamStats()
-    const findings = await find(eventsOf(...pods.map(pod => eventOf({ pod }))), { stats, maxFindings: 3, emit })
-    t.equal(stats.evictedFindings, 17)
-    t.equal(
-      findings.reduce((sum, { count }) => sum + count, 0),
-      20,
-    )
-  }
+t.test('whatever the cap, each finding counts on where it stood, and its last line holds', async t => {
+  const names = fc.array(fc.nat({ max: 8 }), { minLength: 1, maxLength: 40 })
+  const sizes = fc.array(fc.nat({ max: 4_000 }), { maxLength: 6 })
+  await fc.assert(
+    fc.asyncProperty(names, sizes, fc.integer({ min: 1, max: 10 }), fc.boolean(), async (order, cuts, cap, isAtEnd) => {
+      const pods = order.map(name => podOf({ workload: `w${name}` }))
+      const text = pods.map((pod, index) => `${lineOf(eventOf({ pod, time: AFTER_START + index }))}\n`).join('')
+      const emit = isAtEnd ? ({ when: 'at-end' } as const) : ({ when: 'at-once', updateMs: 1 } as const)
+      const stats = createStreamStats()
+      const findings = await find(sourceOf(text, cuts), { stats, maxFindings: cap, emit })
+      const last = new Map(findings.map(finding => [finding.fingerprint, finding]))
+      for (const { owner, count, firstSeen } of last.values()) {
+        const seen = order.flatMap((name, index) => (owner?.name === `w${name}` ? [index] : []))
+        assert.equal(count, seen.length)
+        assert.equal(firstSeen, new Date(AFTER_START + (seen[0] ?? 0)).toISOString())
+      }
+      assert.equal(last.size, new Set(order).size)
+      const numbers = [...last.keys()].map(key => findings.filter(({ fingerprint }) => fingerprint === key))
+      for (const lines of numbers)
+        assert.deepEqual(
+          lines.map(({ emission }) => emission),
+          [...lines.keys()].map(n => n + 1),
+        )
+      if (isAtEnd) assert.equal(findings.length, last.size)
+      if (last.size > cap) assert.ok(stats.evictedFindings >= last.size - cap)
+    }),
+    { numRuns: 150 },
+  )
+  t.pass()
 })
 
 t.test('hostile text is kept to a bound, and its JSON line is one safe line', async t => {
