@@ -34,7 +34,7 @@ export interface SourceGap {
  * One step of reading.
  *
  * - `begin`: a source starts; its name is shown in messages (a path, or `standard input`).
- * - `bytes`: some of it, cut anywhere.
+ * - `bytes`: some of it, cut anywhere; the memory may be filled anew for the next step.
  * - `end`: it is complete, so that a last line without a newline is a line. A source that merely stops (at a signal)
  *   has no `end`: what is left of its last line will be read another time.
  * - `idle`: nothing new for the moment; a followed source sends it at each poll, so that time can be seen to pass.
