@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { AgentLoss, AgentLossCode, AgentLosses } from '../correlator/agent-losses.js'
 import { KnownError } from '../errors.js'
+import { withDeadline } from './deadline.js'
 import { reasonOf } from './text-file.js'
 
 const DEFAULT_POLL_MS = 30_000
@@ -61,7 +62,7 @@ async function poll(url: URL, options: AgentMetricsOptions, lost: Map<AgentLossC
   let hasProblem = false
   while (!signal.aborted) {
     try {
-      const counters = parseCounters(await readPage(url, signal))
+      const counters = parseCounters(await withDeadline(signal, TIMEOUT_MS, deadline => readPage(url, deadline)))
       if (known !== undefined) addGrowth(known, counters, lost)
       known = counters
       hasProblem = false
@@ -74,8 +75,11 @@ async function poll(url: URL, options: AgentMetricsOptions, lost: Map<AgentLossC
 }
 
 async function readPage(url: URL, signal: AbortSignal): Promise<string> {
-  const response = await fetch(url, { signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]) })
-  if (!response.ok || response.body === null) throw new Error(`it answers with status ${response.status}`)
+  const response = await fetch(url, { signal })
+  if (!response.ok || response.body === null) {
+    await response.body?.cancel()
+    throw new Error(`it answers with status ${response.status}`)
+  }
   const chunks: Uint8Array[] = []
   let bytes = 0
   for await (const chunk of response.body) {

@@ -12,6 +12,8 @@ const MAX_TEXT = 1_024
 const MAX_NAME_PART = 200
 /** A result that says the same but for its count and time is written again after so long: reports are no stream. */
 const REFRESH_S = 600
+/** etcd takes objects of 1.5 MB, and the report has more than its results. */
+const MAX_RESULTS_BYTES = 1_000_000
 const OMITTED = 'sallyport.dev/omitted-results'
 /** The first are kept when there are too many. */
 const RANKS = ['fail', 'skip', 'pass'] as const
@@ -103,7 +105,7 @@ export function mergeResult(
   const known = former.find(one => keyOf(one) === keyOf(result))
   if (known !== undefined && isAsGood(known, result)) return undefined
   const all = [result, ...former.filter(one => one !== known)].toSorted(byWeight)
-  const kept = all.slice(0, maxResults)
+  const kept = fitting(all.slice(0, maxResults))
   const { annotations, labels, ...others } = fieldsOf(metadata)
   const omitted = String(all.length - kept.length)
   return {
@@ -122,6 +124,16 @@ export function mergeResult(
     summary: { ...summaryOf(kept), warn: 0, error: 0 },
     results: kept,
   }
+}
+
+/** The first that one object can hold: command lines are others' text, and may all be as long as they are let. */
+function fitting(results: readonly ReportResult[]): readonly ReportResult[] {
+  let bytes = 0
+  const tooMany = results.findIndex(result => {
+    bytes += Buffer.byteLength(JSON.stringify(result))
+    return bytes > MAX_RESULTS_BYTES
+  })
+  return tooMany === -1 ? results : results.slice(0, tooMany)
 }
 
 function isAsGood(known: ReportResult, result: ReportResult): boolean {
