@@ -6,7 +6,7 @@ import { countOf, isRecord, type JsonObject, recordOf, textOf, timeOf } from './
 
 const API_GROUP = '"audit.k8s.io/'
 const PODS = '"pods"'
-const RECEIVED = Buffer.from('"requestReceivedTimestamp":"')
+const WRITTEN = Buffer.from('"stageTimestamp":"')
 /** Room for the longest RFC 3339 time. */
 const MAX_TIME_BYTES = 40
 /** A request has more events than this one: when it was received, and for a watch when its answer began. */
@@ -20,15 +20,16 @@ const MAX_AGENT_RUNES = 200
 const MAX_NAME_RUNES = 512
 
 export type DecodedAuditEvent =
-  | { readonly type: 'request'; readonly request: AuditedRequest }
-  /** Of no concern; `at` is when the request was received, in milliseconds since the epoch. */
-  | { readonly type: 'other'; readonly at: number | undefined }
+  /** `writtenAt`, in milliseconds since the epoch: a watch may have been received an hour before. */
+  | { readonly type: 'request'; readonly request: AuditedRequest; readonly writtenAt: number }
+  /** Of no concern. */
+  | { readonly type: 'other'; readonly writtenAt: number | undefined }
   | { readonly type: 'malformed' }
 
 /** Never throws. @param line the bytes between two newlines. */
 export function decodeAuditEvent(line: Buffer): DecodedAuditEvent {
   if (!line.includes(API_GROUP)) return { type: 'malformed' }
-  if (!line.includes(PODS)) return { type: 'other', at: receivedAt(line) }
+  if (!line.includes(PODS)) return { type: 'other', writtenAt: writtenAtOf(line) }
   const event = parse(line)
   const at = timeOf(event?.['requestReceivedTimestamp'])
   if (event === undefined || at === undefined) return { type: 'malformed' }
@@ -39,14 +40,17 @@ export function decodeAuditEvent(line: Buffer): DecodedAuditEvent {
     objectRef['resource'] === 'pods' &&
     textOf(objectRef['apiGroup']) === undefined &&
     SUBRESOURCES.includes(textOf(objectRef['subresource']))
-  return isWanted ? { type: 'request', request: requestOf(event, objectRef, at) } : { type: 'other', at }
+  const writtenAt = timeOf(event['stageTimestamp']) ?? at
+  return isWanted
+    ? { type: 'request', request: requestOf(event, objectRef, at), writtenAt }
+    : { type: 'other', writtenAt }
 }
 
 /** Without parsing the line, which may hold a whole object: its time only dates the log. */
-function receivedAt(line: Buffer): number | undefined {
-  const at = line.lastIndexOf(RECEIVED)
+function writtenAtOf(line: Buffer): number | undefined {
+  const at = line.lastIndexOf(WRITTEN)
   if (at === -1) return undefined
-  const begin = at + RECEIVED.length
+  const begin = at + WRITTEN.length
   const text = line.toString('latin1', begin, begin + MAX_TIME_BYTES)
   return timeOf(text.slice(0, text.indexOf('"')))
 }

@@ -1,12 +1,13 @@
 /** Requests of the audit log by what they are asked for by: bounded, the oldest go first. */
 
-import type { PodIdentity } from '../correlator/admission-journal.js'
+import type { CoverageSpan, PodIdentity } from '../correlator/admission-journal.js'
 import type { AuditCoverage, AuditEvidence, AuditedRequest } from '../correlator/audit-evidence.js'
 
-/** Some 1 kB each. */
 const DEFAULT_MAX_REQUESTS = 50_000
 /** The first HTTP status that is no success. */
 const REFUSED = 300
+/** Each gap makes one more; the oldest go first. */
+const MAX_SPANS = 1_000
 const NONE: readonly AuditedRequest[] = []
 
 export class AuditIndex implements AuditEvidence {
@@ -15,8 +16,11 @@ export class AuditIndex implements AuditEvidence {
   readonly #requests = new Map<string, AuditedRequest>()
   /** By `keysOf`, the same order. */
   readonly #byKey = new Map<string, AuditedRequest[]>()
-  #from = Number.POSITIVE_INFINITY
-  #to = Number.NEGATIVE_INFINITY
+  /** In the order of reading; the last one grows, unless it was ended. */
+  readonly #spans: { readonly from: number; to: number }[] = []
+  #isEnded = true
+  /** Of what was received until then, something was forgotten. */
+  #forgottenUntil = Number.NEGATIVE_INFINITY
   #forgotten = 0
 
   constructor(maxRequests: number = DEFAULT_MAX_REQUESTS) {
@@ -41,15 +45,30 @@ export class AuditIndex implements AuditEvidence {
     return this.#find(`record ${recordId}`)[0]
   }
 
-  coverage(): AuditCoverage | undefined {
-    if (this.#from > this.#to) return undefined
-    return { from: this.#from, to: this.#to, forgotten: this.#forgotten }
+  coverage(): AuditCoverage {
+    // Times are whole milliseconds: the next one is whole again.
+    const begin = this.#forgottenUntil + 1
+    const spans = this.#spans.flatMap(({ from, to }): readonly CoverageSpan[] =>
+      begin > to ? [] : [{ from: Math.max(from, begin), to }],
+    )
+    return { spans: spans.toSorted((one, other) => one.from - other.from), forgotten: this.#forgotten }
   }
 
-  /** The log reaches as far as this time. */
-  see(at: number): void {
-    this.#from = Math.min(this.#from, at)
-    this.#to = Math.max(this.#to, at)
+  /** An event was written at this time: since the one before it, nothing is missing. */
+  see(writtenAt: number): void {
+    const last = this.#spans.at(-1)
+    if (!this.#isEnded && last !== undefined) {
+      last.to = Math.max(last.to, writtenAt)
+      return
+    }
+    this.#isEnded = false
+    this.#spans.push({ from: writtenAt, to: writtenAt })
+    if (this.#spans.length > MAX_SPANS) this.#spans.shift()
+  }
+
+  /** Before the next event something may be missing. */
+  miss(): void {
+    this.#isEnded = true
   }
 
   /** @returns whether it was new: the same log may be read twice. */
@@ -74,6 +93,7 @@ export class AuditIndex implements AuditEvidence {
     if (oldest === undefined) return
     this.#requests.delete(oldest.auditId)
     this.#forgotten += 1
+    this.#forgottenUntil = Math.max(this.#forgottenUntil, oldest.at)
     for (const key of keysOf(oldest)) {
       const all = this.#byKey.get(key)
       // It is the first wherever it stands.

@@ -46,6 +46,8 @@ export async function loadAuditLogs(
   const reader = new AuditLogReader(options)
   for (const path of paths) {
     const { lines, unreadable } = { ...reader.stats }
+    // Whether the next file goes on where the last one ended is not known.
+    reader.miss()
     await reader.read(readEventFiles([path], options), () => {})
     const read = reader.stats.lines - lines
     if (read > 0 && reader.stats.unreadable - unreadable === read) {
@@ -100,6 +102,10 @@ class AuditLogReader {
     }
   }
 
+  miss(): void {
+    this.#index.miss()
+  }
+
   async read(source: EventSource, onIdle: () => void): Promise<void> {
     const splitter = new LineSplitter(MAX_LINE_BYTES)
     for await (const part of source) {
@@ -117,6 +123,7 @@ class AuditLogReader {
           onIdle()
           break
         case 'gap':
+          this.#index.miss()
           break
       }
     }
@@ -129,13 +136,14 @@ class AuditLogReader {
       const decoded = line.type === 'line' ? decodeAuditEvent(bytesOf(line)) : ({ type: 'malformed' } as const)
       switch (decoded.type) {
         case 'request':
-          this.#index.see(decoded.request.at)
+          this.#index.see(decoded.writtenAt)
           if (this.#index.add(decoded.request)) this.stats.requests += 1
           break
         case 'other':
-          if (decoded.at !== undefined) this.#index.see(decoded.at)
+          if (decoded.writtenAt !== undefined) this.#index.see(decoded.writtenAt)
           break
         case 'malformed':
+          this.#index.miss()
           this.stats.unreadable += 1
           break
       }

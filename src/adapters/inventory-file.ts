@@ -18,7 +18,7 @@ import { decodePod } from './kubernetes-pod.js'
 import { decodeNamespace, decodeWebhookConfiguration, type WebhookConfiguration } from './kubernetes-registration.js'
 import { reasonOf, unreadable } from './text-file.js'
 
-/** No cluster has more; some 1.5 kB each. */
+/** No cluster has more. */
 const MAX_PODS = 300_000
 const MAX_SHOWN_PROBLEMS = 10
 const COMMAND = 'kubectl get pods,ns,validatingwebhookconfigurations -A -o json'

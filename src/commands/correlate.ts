@@ -74,6 +74,7 @@ export function correlateCommand(io: CommandIo): Command {
     .option('--ops <host:port>', 'plain HTTP for /livez, /readyz and /metrics', parseListen)
     .option('--kubeconfig <file>', 'how to reach the API server: for what is known of pods, and for sinks')
     .addOption(new Option('--in-cluster', "reach it with the pod's service account").conflicts('kubeconfig'))
+    .option('--no-inventory', 'use that access for sinks alone: list and watch nothing')
     .option('--node <name>', 'of the cluster, know the pods of this node only')
     .addOption(
       new Option('--resolve-after <time>', 'a finding that was not seen for that long is resolved')

@@ -1,5 +1,6 @@
 /** `sallyport demo`: both gates at work on recorded input, on loopback, without a cluster. Leaves nothing behind. */
 
+import { createReadStream } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { Agent } from 'node:https'
 import { tmpdir } from 'node:os'
@@ -7,7 +8,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
 import { createCertificates } from '../adapters/certificates.js'
-import { readEventFiles } from '../adapters/event-file.js'
+import { readEventFiles, STDIN_PATH } from '../adapters/event-file.js'
+import { loadInventoryFiles } from '../adapters/inventory-file.js'
 import { openJournalReader } from '../adapters/journal-reader.js'
 import { loadPolicy } from '../adapters/policy-files.js'
 import { loadToolCatalogue } from '../adapters/tool-catalogue-file.js'
@@ -25,7 +27,8 @@ import { describeStream, isTerminal } from './stream-words.js'
 const HELP = `
 Makes certificates, starts the webhook on loopback, sends it recorded AdmissionReviews of a real API server under two
 policies (policies/demo-1-warn.yaml, then policies/demo-2-enforce.yaml), and runs the correlator over recorded Tetragon
-events with the second policy and the journal that the webhook wrote. Everything is removed at the end.
+events with the second policy, the journal that the webhook wrote and an inventory of the cluster. Everything is removed
+at the end.
 
 Example:
   sallyport demo`
@@ -35,6 +38,9 @@ const WARN_POLICY = 'policies/demo-1-warn.yaml'
 const ENFORCE_POLICY = 'policies/demo-2-enforce.yaml'
 const REVIEWS = 'test/fixtures/demo/reviews.json'
 const EVENTS = 'test/fixtures/demo/events.jsonl'
+const INVENTORY = 'test/fixtures/demo/inventory.json'
+/** When the inventory was taken, by the recording's clock: a file's own time is that of its installation. */
+const INVENTORY_AT = Date.parse('2026-11-21T23:25:00Z')
 /** The recording's clock: the webhook is up before its first review, and the second policy comes minutes later. */
 const BEFORE_FIRST_REVIEW_MS = 5_000
 const SECOND_POLICY_AFTER_MS = 600_000
@@ -83,13 +89,16 @@ async function showAdmissions(journal: string, io: CommandIo): Promise<void> {
   }
 }
 
-/** The second gate: the recorded events, under today's policy, explained by the journal that the first gate wrote. */
+/** The second gate: the recorded events, under today's policy, explained by the first gate's journal and the inventory. */
 async function showFindings(journalFolder: string, io: CommandIo): Promise<void> {
   const policy = await loadPolicy([pathOf(ENFORCE_POLICY)])
   const catalogue = await loadToolCatalogue(policy.runtime)
   const journal = openJournalReader(journalFolder)
+  const { signal } = io
+  const snapshot = createReadStream(pathOf(INVENTORY))
+  const inventory = await loadInventoryFiles([STDIN_PATH], { stdin: snapshot, signal, now: () => INVENTORY_AT })
   const stats = createStreamStats()
-  const source = readEventFiles([pathOf(EVENTS)], { stdin: io.stdin, signal: io.signal })
+  const source = readEventFiles([pathOf(EVENTS)], { stdin: io.stdin, signal })
   const findings: Finding[] = []
   const emit = { when: 'at-end' } as const
   const policyPaths = [ENFORCE_POLICY]
@@ -98,6 +107,7 @@ async function showFindings(journalFolder: string, io: CommandIo): Promise<void>
       policy,
       catalogue,
       journal,
+      inventory,
       stats,
       now: io.now,
       policyPaths,

@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
-import { followAuditLog, loadAuditLogs } from '../adapters/audit-log-file.js'
+import { type FollowedAuditLog, followAuditLog, loadAuditLogs } from '../adapters/audit-log-file.js'
 import { loadInventoryFiles } from '../adapters/inventory-file.js'
 import type { ClusterAccess } from '../adapters/kubernetes-client.js'
 import type { AuditEvidence } from '../correlator/audit-evidence.js'
@@ -13,9 +13,12 @@ import type { CommandIo } from './command-io.js'
 
 /** How long the first lists are waited for, before events are judged without them. */
 const SYNC_WAIT_MS = 15_000
+/** How often is said what is waited for. */
+const WORDS_MS = 3_000
 
 export interface ClusterOptions {
-  readonly inventory?: readonly string[]
+  /** `false`: there is to be none, though there is access to an API server. */
+  readonly inventory?: readonly string[] | false
   readonly auditLog?: readonly string[]
   readonly webhookConfiguration?: string
   readonly kubeconfig?: string
@@ -35,21 +38,24 @@ export function addClusterOptions(command: Command): Command {
     .option(
       '--inventory <file>',
       'pods, namespaces and webhook configurations as kubectl wrote them; may be repeated',
-      collect,
+      collectFiles,
     )
-    .option('--audit-log <file>', "the API server's audit log; may be repeated", collect)
+    .option('--audit-log <file>', "the API server's audit log; may be repeated", collectFiles)
     .option(
       '--webhook-configuration <name>',
       "the configuration that registers the webhook (default: whatever is named and called as Sallyport's)",
     )
 }
 
+/** The API server that sinks write to, and that the inventory is of. */
 export function accessOf({ kubeconfig, inCluster }: ClusterOptions): ClusterAccess | undefined {
   if (kubeconfig !== undefined) return { kubeconfig }
   return inCluster === true ? { inCluster } : undefined
 }
 
 /**
+ * What takes long is told on standard error, and a signal ends it at once: what was read by then is used.
+ *
  * @param reading `once`: finished files, read to their ends. `follow`: an audit log that is still written.
  * @throws KnownError USAGE, FILE_UNREADABLE, KUBERNETES_UNUSABLE; nothing stays open then.
  */
@@ -68,16 +74,22 @@ export async function openCluster(
   try {
     const inventory = await openInventory(options, io)
     if (inventory !== undefined) opened.push(inventory)
-    const audit = reading === 'once' ? await loadAudit(options, io) : await followAudit(options, stop.signal, io)
-    return { inventory, audit, close }
+    if (reading === 'once') return { inventory, audit: await loadAudit(options, io), close }
+    const log = followAudit(options, stop.signal, io.now)
+    if (log !== undefined) {
+      opened.push({ close: () => log.done.catch(() => {}) })
+      await catchUp(log, io)
+    }
+    return { inventory, audit: log, close }
   } catch (error) {
     await close()
     throw error
   }
 }
 
-function collect(value: string, former: readonly string[] = []): readonly string[] {
-  return [...former, value]
+/** One file an option, so that arguments may stand behind it; repeated for several. */
+export function collectFiles(value: string, former: readonly string[] | false = []): readonly string[] {
+  return [...(former === false ? [] : former), value]
 }
 
 function refuseMixture(options: ClusterOptions, reading: 'once' | 'follow'): void {
@@ -93,7 +105,7 @@ function refuseMixture(options: ClusterOptions, reading: 'once' | 'follow'): voi
   if (reading === 'follow' && (auditLog?.length ?? 0) > 1) {
     throw new KnownError('USAGE', 'one --audit-log is followed; its rotated files are found by themselves')
   }
-  const files = [...(inventory ?? []), ...(auditLog ?? [])]
+  const files = [...(inventory || []), ...(auditLog ?? [])]
   if (files.filter(file => file === '-').length > (reading === 'once' ? 1 : 0)) {
     throw new KnownError('USAGE', reading === 'once' ? 'name - once' : '- can be no --inventory or --audit-log here')
   }
@@ -104,6 +116,7 @@ type OpenInventory = Inventory & { close(): Promise<void> }
 async function openInventory(options: ClusterOptions, io: CommandIo): Promise<OpenInventory | undefined> {
   const { inventory: files, webhookConfiguration, node } = options
   const { stdin, stderr, signal, now } = io
+  if (files === false) return undefined
   if (files !== undefined) {
     const inventory = await loadInventoryFiles(files, { stdin, signal, now, webhookConfiguration })
     const { problems, unreadable } = inventory.report
@@ -119,10 +132,10 @@ async function openInventory(options: ClusterOptions, io: CommandIo): Promise<Op
     stderr.write(`sallyport: ${sentence}\n`)
   }
   const inventory = await followInventory({ ...access, nodeName: node, webhookConfiguration, now, onConnection })
-  const isSynced = inventory.whenSynced().then(() => true)
   // An API server that is away must keep nobody from seeing what runs.
-  const pause = sleep(SYNC_WAIT_MS, false, { ref: false, signal }).catch(() => true)
-  if (!(await Promise.race([isSynced, pause]))) {
+  const words = (): string => "waiting for the API server's lists of pods, namespaces and webhooks"
+  const wait = await waitAloud(inventory.whenSynced(), SYNC_WAIT_MS, words, io)
+  if (wait === 'too-long') {
     stderr.write('sallyport: the API server did not list everything in time; what it did is used\n')
   }
   return inventory
@@ -135,18 +148,38 @@ async function loadAudit(
   return auditLog === undefined ? undefined : await loadAuditLogs(auditLog, { stdin, signal })
 }
 
-async function followAudit(
+function followAudit(
   { auditLog }: ClusterOptions,
   signal: AbortSignal,
-  { now, stderr }: CommandIo,
-): Promise<AuditEvidence | undefined> {
+  now: () => number,
+): FollowedAuditLog | undefined {
   const [path] = auditLog ?? []
-  if (path === undefined) return undefined
-  const log = followAuditLog(path, { now, signal })
-  await log.whenCaughtUp()
+  return path === undefined ? undefined : followAuditLog(path, { now, signal })
+}
+
+/** Without limit: an explanation may rest on any line of it. */
+async function catchUp(log: FollowedAuditLog, io: CommandIo): Promise<void> {
+  const words = (): string => `reading the audit log, ${log.stats.lines} lines so far; events wait for it`
+  await waitAloud(log.whenCaughtUp(), Number.POSITIVE_INFINITY, words, io)
   log.done.catch((error: unknown) => {
     const reason = error instanceof Error ? escapeForeign(error.message, 300) : 'it cannot be read'
-    stderr.write(`sallyport: the audit log is no longer followed: ${reason}\n`)
+    io.stderr.write(`sallyport: the audit log is no longer followed: ${reason}\n`)
   })
-  return log
+}
+
+/** @throws what `done` rejects with. */
+async function waitAloud(
+  done: Promise<unknown>,
+  limitMs: number,
+  words: () => string,
+  { stderr, signal }: CommandIo,
+): Promise<'done' | 'too-long' | 'stopped'> {
+  const isDone = done.then(() => true)
+  for (let waitedMs = 0; waitedMs < limitMs; waitedMs += WORDS_MS) {
+    if (waitedMs > 0) stderr.write(`sallyport: ${words()}\n`)
+    const pause = sleep(WORDS_MS, false, { ref: false, signal }).catch(() => false)
+    if (await Promise.race([isDone, pause])) return 'done'
+    if (signal.aborted) return 'stopped'
+  }
+  return 'too-long'
 }

@@ -59,7 +59,7 @@ export function replayCommand(io: CommandIo): Command {
 }
 
 async function replay(files: readonly string[], options: ReplayOptions, io: CommandIo): Promise<void> {
-  const all = [...files, ...(options.inventory ?? []), ...(options.auditLog ?? [])]
+  const all = [...files, ...(options.inventory || []), ...(options.auditLog ?? [])]
   if (all.filter(file => file === '-').length > 1) throw new KnownError('USAGE', 'name - once')
   const policy = await loadPolicyAloud(options.policy, io)
   const totalBytes = await measureEventFiles(files)

@@ -6,6 +6,7 @@ import { jsonLine } from '../correlator/json-line.js'
 import { tracePod } from '../correlator/pod-trace.js'
 import { escapeForeign } from '../policy/index.js'
 import type { CommandIo } from './command-io.js'
+import { addClusterOptions, collectFiles } from './open-cluster.js'
 import { addPolicyOption, loadPolicyAloud, parseNamespace, parseTime } from './policy-options.js'
 import { isTerminal } from './stream-words.js'
 import { gatherMaterial } from './trace-material.js'
@@ -33,32 +34,18 @@ interface TraceOptions extends TraceSourceOptions {
 
 export function traceCommand(io: CommandIo): Command {
   const command = new Command('trace').description("Show one pod's images: who let them in, what ran, what was found.")
-  return addPolicyOption(command, 'one')
+  return addClusterOptions(addPolicyOption(command, 'one'))
     .argument('<target>', 'a pod, its uid, or the fingerprint of a finding')
     .option('-n, --namespace <name>', 'the namespace of the pod (default: "default")', parseNamespace)
     .option('--journal <dir>', 'the journal of the webhook')
-    .addOption(fileOption('--inventory <file>', 'what kubectl wrote of pods, namespaces and webhook configurations'))
     .option('--kubeconfig <file>', 'ask the API server instead of a file')
     .option('--in-cluster', 'ask the API server of this very cluster')
-    .option(
-      '--webhook-configuration <name>',
-      'the ValidatingWebhookConfiguration of Sallyport (default: found by its URL)',
-    )
-    .addOption(fileOption('--audit-log <file>', 'an audit log of the API server'))
-    .addOption(fileOption('--events <file>', 'an export file of Tetragon, or - for standard input'))
+    .option('--events <file>', 'an export file of Tetragon, or - for standard input; may be repeated', collectFiles)
     .option('--state <dir>', 'the findings that correlate keeps')
     .addOption(new Option('--as-of <time>', 'judge as of this time (default: now)').argParser(parseTime))
     .addOption(new Option('-o, --output <format>', 'text or json').choices(['text', 'json']).default('text'))
     .addHelpText('after', HELP)
     .action(async (target: string, options: TraceOptions) => trace(target, options, io))
-}
-
-/** One file an option, so that the target may stand behind it; repeat it for several. */
-function fileOption(flags: string, description: string): Option {
-  return new Option(flags, `${description}; repeatable`).argParser((value: string, former: string[] | undefined) => [
-    ...(former ?? []),
-    value,
-  ])
 }
 
 async function trace(text: string, options: TraceOptions, io: CommandIo): Promise<void> {

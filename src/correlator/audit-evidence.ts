@@ -4,7 +4,7 @@
  * Names, users and annotations are others' text: escape them before showing. Times are milliseconds since the epoch.
  */
 
-import type { PodIdentity } from './admission-journal.js'
+import type { CoverageSpan, PodIdentity } from './admission-journal.js'
 
 /** What one of Sallyport's webhooks answered, as its audit annotations have it; a text that was not there is undefined. */
 export interface AuditedDecision {
@@ -45,17 +45,19 @@ export interface AuditedRequest {
   /** Empty: no webhook of ours annotated it, so that none answered (or the audit policy leaves annotations out). */
   readonly decisions: readonly AuditedDecision[]
   /**
-   * The names of all webhooks that could not be reached and were passed over under `failurePolicy: Ignore`. API servers
-   * before 1.25 or so do not tell: empty proves nothing.
+   * The names of all webhooks that could not be reached and were passed over under `failurePolicy: Ignore`. Not every API
+   * server tells (1.20 does not): empty proves nothing.
    */
   readonly failedOpen: readonly string[]
 }
 
-/** How far back and forth the log reaches, and what may be missing from it. */
+/** Of which time the log tells everything: what it does not name then, did not happen. */
 export interface AuditCoverage {
-  /** Of the first and the last event that was read, whatever it was about. */
-  readonly from: number
-  readonly to: number
+  /**
+   * Stretches without a gap, by the times at which events were written, whatever they were about; oldest first. A file
+   * that was lost, a line that cannot be read and a request that was forgotten each end one.
+   */
+  readonly spans: readonly CoverageSpan[]
   /** Requests about pods that were forgotten, because there were too many: the oldest ones. */
   readonly forgotten: number
 }
@@ -67,8 +69,7 @@ export interface AuditEvidence {
   unnamedCreations(namespace: string, from: number, to: number): readonly AuditedRequest[]
   /** The request of a decision record. */
   requestOfRecord(recordId: string): AuditedRequest | undefined
-  /** Undefined: nothing was read. */
-  coverage(): AuditCoverage | undefined
+  coverage(): AuditCoverage
 }
 
 /** Knows nothing. */
@@ -76,5 +77,5 @@ export const NO_AUDIT_EVIDENCE: AuditEvidence = {
   requestsOf: () => [],
   unnamedCreations: () => [],
   requestOfRecord: () => undefined,
-  coverage: () => undefined,
+  coverage: () => ({ spans: [], forgotten: 0 }),
 }

@@ -88,13 +88,11 @@ export function createClusterLookup(
       return { state: known.state(), pod, container, namespace, gates, peers: ofSame }
     },
     requestsOf(identity, createdAt) {
-      if (log.coverage() === undefined) return NO_REQUESTS
       const named = log.requestsOf(identity)
-      const unnamed =
-        createdAt === undefined || named.some(({ verb }) => verb === 'create')
-          ? []
-          : log.unnamedCreations(identity.namespace, createdAt, createdAt + SECOND_MS)
-      return { isKnown: true, named, unnamed }
+      if (createdAt === undefined || named.some(({ verb }) => verb === 'create')) return { named, unnamed: [] }
+      const until = createdAt + SECOND_MS
+      const isWhole = log.coverage().spans.some(({ from, to }) => from <= createdAt && until <= to)
+      return { named, unnamed: isWhole ? log.unnamedCreations(identity.namespace, createdAt, until) : [] }
     },
   }
 }

@@ -56,10 +56,12 @@ export interface ClusterEvidence {
 }
 
 export interface AuditedRequests {
-  readonly isKnown: boolean
   /** About this pod, oldest first. */
   readonly named: readonly AuditedRequest[]
-  /** Creations of pods with generated names, at the second in which this one was created. */
+  /**
+   * Creations of pods with generated names, at the second in which this one was created: all that there were, so that
+   * its own is among them. Empty when the log does not tell all of that second.
+   */
   readonly unnamed: readonly AuditedRequest[]
 }
 
@@ -97,7 +99,7 @@ export interface DriftEvidence {
   readonly requests: AuditedRequests
 }
 
-export const NO_REQUESTS: AuditedRequests = { isKnown: false, named: [], unnamed: [] }
+export const NO_REQUESTS: AuditedRequests = { named: [], unnamed: [] }
 
 export const NO_CLUSTER: ClusterEvidence = {
   state: { status: 'absent' },

@@ -56,9 +56,10 @@ t.test('the log of a real API server, plain, gzipped and twice', async t => {
       { verb: 'patch', responseCode: 200 },
     ])
     t.match(log.requestsOf({ namespace: 'app1', name: 'p4', uid: undefined }), [{ dryRun: true }])
-    const span = log.coverage()
-    t.match(span, { from: Date.parse(AT), forgotten: 0 })
-    const unnamed = log.unnamedCreations('app1', 0, span?.to ?? 0)
+    const { spans, forgotten } = log.coverage()
+    t.equal(forgotten, 0)
+    t.match(spans[0], { from: Date.parse('2026-11-21T23:21:55.752Z') })
+    const unnamed = log.unnamedCreations('app1', 0, spans.at(-1)?.to ?? 0)
     t.equal(unnamed.length, 2, 'of those with a generated name, the ones that were let in')
     t.match(unnamed[0]?.user, /replicaset-controller$/)
   }
@@ -142,14 +143,14 @@ t.test('bad lines are counted; a file without any event is refused by its name',
     `no json\n{"apiVersion":"audit.k8s.io/v1","a":"pods"}\n\n${textOf(eventOf())}{"audit.k8s.io/`,
   )
   t.match(stats, { lines: 4, requests: 1, unreadable: 2 })
-  t.equal(coverage()?.from, Date.parse(AT))
+  t.same(coverage().spans, [{ from: Date.parse(AT), to: Date.parse(AT) }])
   const dir = t.testdir({ 'x.log': 'hello\n', empty: '' })
   await t.rejects(loadAuditLogs([join(dir, 'x.log')], reading()), {
     code: 'FILE_UNREADABLE',
     message: /x\.log is no audit log/,
   })
   await t.rejects(loadAuditLogs([join(dir, 'none')], reading()), { code: 'FILE_UNREADABLE' })
-  t.equal((await loadAuditLogs([join(dir, 'empty')], reading())).coverage(), undefined)
+  t.same((await loadAuditLogs([join(dir, 'empty')], reading())).coverage(), { spans: [], forgotten: 0 })
 })
 
 t.test('whatever a line holds, decoding does not throw', async t => {
@@ -166,6 +167,53 @@ t.test('whatever a line holds, decoding does not throw', async t => {
   t.doesNotThrow(() => fc.assert(property))
 })
 
+const FIRST = Date.parse('2026-11-21T23:00:00Z')
+const second = (number: number) => FIRST + number * 1_000
+/** A request that was received, and answered, in that second; or an answer of a watch that began long before. */
+const inSecond = (number: number, changes: object = {}) => {
+  const time = new Date(second(number)).toISOString()
+  return eventOf({ requestReceivedTimestamp: time, stageTimestamp: time, ...changes }, { name: `web-${number}` })
+}
+const watchEndedIn = (number: number) => ({
+  ...inSecond(number, { verb: 'watch', requestReceivedTimestamp: '2026-11-21T22:00:00Z' }),
+  objectRef: { resource: 'services' },
+})
+
+t.test('the log tells everything of the time between gaps, and of no other', async t => {
+  const bad = 'torn\n'
+  const cases: readonly (readonly [title: string, text: string, spans: readonly (readonly [number, number])[]])[] = [
+    ['one stretch', textOf(inSecond(1), inSecond(2), inSecond(9)), [[1, 9]]],
+    ['a watch that began before it', textOf(watchEndedIn(1), inSecond(2)), [[1, 2]]],
+    [
+      'a line that cannot be read',
+      `${textOf(inSecond(1), inSecond(2))}${bad}${textOf(inSecond(4), inSecond(5))}`,
+      [
+        [1, 2],
+        [4, 5],
+      ],
+    ],
+    ['an unreadable end', `${textOf(inSecond(1))}${bad}`, [[1, 1]]],
+  ]
+  for (const [title, text, spans] of cases) {
+    const expected = spans.map(([from, to]) => ({ from: second(from), to: second(to) }))
+    t.same((await loadText(text)).coverage().spans, expected, title)
+  }
+  const dir = t.testdir({ '1.log': textOf(inSecond(1), inSecond(3)), '2.log': textOf(inSecond(7), inSecond(8)) })
+  const both = await loadAuditLogs([join(dir, '2.log'), join(dir, '1.log')], reading())
+  t.same(
+    both.coverage().spans.map(({ from }) => from),
+    [second(1), second(7)],
+    'what lies between two files is not known',
+  )
+})
+
+t.test('of what was forgotten nothing is told', async t => {
+  const log = await loadText(textOf(...[1, 2, 3, 4, 5].map(number => inSecond(number))), 2)
+  t.same(log.coverage(), { spans: [{ from: second(3) + 1, to: second(5) }], forgotten: 3 })
+  const none = await loadText(textOf(inSecond(5), inSecond(4), inSecond(3)), 1)
+  t.same(none.coverage().spans, [], 'requests may end in another order than they were received in')
+})
+
 t.test('memory is bounded: the oldest requests are forgotten, and counted', async t => {
   const violations = 'v'.repeat(4_000)
   const annotations = { 'x/decision': 'warn', 'x/mode': 'warn', 'x/record': 'r', 'x/violations': violations }
@@ -179,7 +227,7 @@ t.test('memory is bounded: the oldest requests are forgotten, and counted', asyn
   const before = settledHeap()
   const log = await loadAuditLogs(['-'], { ...reading(Readable.from(lines(5_000))), maxRequests: 100 })
   const grown = settledHeap() - before
-  t.equal(log.coverage()?.forgotten, 4_900)
+  t.equal(log.coverage().forgotten, 4_900)
   t.equal(log.requestsOf(pod('web-0')).length, 0)
   t.equal(log.requestOfRecord('r-0'), undefined)
   t.equal(log.requestsOf(pod('web-4999')).length, 1)

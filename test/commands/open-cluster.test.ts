@@ -1,6 +1,6 @@
 /** What replay and correlate make of an inventory and an audit log: by the executable's own words. */
 
-import { writeFileSync } from 'node:fs'
+import { truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
@@ -142,6 +142,26 @@ t.test('correlate follows the cluster, and says what it cannot follow', async t 
   while (!isRefused()) await sleep(5)
   stop.abort()
   t.match((await waiting).stderr, /validatingwebhookconfigurations: .*403.*ClusterRole with list and watch/)
+
+  const before = server.requests.length
+  const withoutNode = argv.slice(0, -2)
+  const forSinks = await runCommand([...withoutNode, '--no-inventory'], { stdin: `${EVENT}\n`, now: AFTER_START })
+  t.same([forSinks.exitCode, server.requests.length], [0, before], 'access for sinks alone asks for nothing')
+  t.notMatch(forSinks.stderr, /cannot be followed/)
+})
+
+t.test('a signal ends the reading of a long audit log, which is told meanwhile', async t => {
+  const at = files(t)
+  // Nothing but holes: no machine reads all of it.
+  truncateSync(at('audit.log'), 2 ** 42)
+  const stop = new AbortController()
+  const argv = ['correlate', '--policy', at('policy.yaml'), '--source', '-', '--audit-log', at('audit.log')]
+  const onStderr = (text: string): void => {
+    if (text.includes('events wait for it')) stop.abort()
+  }
+  const { exitCode, stderr } = await runCommand(argv, { signal: stop.signal, onStderr })
+  t.equal(exitCode, 0)
+  t.match(stderr, /reading the audit log, 1 lines so far; events wait for it/)
 })
 
 t.test('options that do not go together are refused', async t => {
@@ -152,6 +172,7 @@ t.test('options that do not go together are refused', async t => {
     [['correlate', ...source, '--inventory', at('good.json'), '--kubeconfig', at('none'), '--node', 'a'], 64],
     [['correlate', ...source, '--audit-log', at('audit.log'), '--audit-log', at('audit.log')], 64],
     [['correlate', ...source, '--inventory', '-'], 64],
+    [['correlate', ...source, '--kubeconfig', at('none'), '--no-inventory', '--node', 'a'], 64],
     [['correlate', ...source, '--kubeconfig', at('none')], 78],
     [['correlate', ...source, '--audit-log', at('none/audit.log')], 78],
     [['replay', '--policy', at('policy.yaml'), '--inventory', '-', '-'], 64],

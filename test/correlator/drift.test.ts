@@ -47,7 +47,7 @@ const FORMER = recordOf({
 })
 
 const inCluster = (...args: Parameters<typeof clusterOf>) => ({ cluster: clusterOf(...args) })
-const asked = (...named: ReturnType<typeof requestOf>[]) => ({ requests: { isKnown: true, named, unnamed: [] } })
+const asked = (...named: ReturnType<typeof requestOf>[]) => ({ requests: { named, unnamed: [] } })
 const ephemeral = (gate = gateOf({}, SHUT_RULES)) => {
   const container = knownContainerOf({ list: 'ephemeralContainers' })
   return inCluster({ container, gates: [gate] })
@@ -159,7 +159,7 @@ const SINGLE: readonly Case[] = [
   ],
   [
     'the audit log cannot name the pod, and all creations of that second failed open',
-    { requests: { isKnown: true, named: [], unnamed: [requestOf({ failedOpen: ['images.sallyport.dev'] })] } },
+    { requests: { named: [], unnamed: [requestOf({ failedOpen: ['images.sallyport.dev'] })] } },
     'bypass.fail-open likely',
   ],
   [
@@ -654,7 +654,6 @@ t.test(
         exception: maybe(fc.record({ isLive: fc.boolean(), expires: time, owner: text })),
         cluster,
         requests: fc.record({
-          isKnown: fc.boolean(),
           named: fc.array(request, { maxLength: 2 }),
           unnamed: fc.array(request, { maxLength: 2 }),
         }),

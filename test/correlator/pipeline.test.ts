@@ -15,6 +15,7 @@ import { createSplunkRows } from '../../src/correlator/splunk-rows.js'
 import { createStreamStats } from '../../src/correlator/stream-stats.js'
 import { type CompiledPolicy, compileToolCatalogue } from '../../src/policy/index.js'
 import { rewriteEvents } from '../fixtures/demo/rewrite-events.js'
+import { writeInventory } from '../fixtures/demo/write-inventory.js'
 import {
   AFTER_START,
   containerOf,
@@ -367,9 +368,10 @@ t.test('the same bytes give the same findings, however they are cut', async t =>
   t.pass()
 })
 
-t.test("the demo's events are what the script makes, and their pods are those of the recorded reviews", async t => {
+t.test("the demo's files are what the scripts make, and their pods are those of the recorded reviews", async t => {
   const demo = new URL('../fixtures/demo/', import.meta.url)
   t.equal(readFileSync(new URL('events.jsonl', demo), 'utf8'), rewriteEvents())
+  t.equal(readFileSync(new URL('inventory.json', demo), 'utf8'), writeInventory())
   const reviews = Object.values(JSON.parse(readFileSync(new URL('reviews.json', demo), 'utf8')))
   const uids = reviews.map(
     review => (review as { request: { object: { metadata: { uid: string } } } }).request.object.metadata.uid,

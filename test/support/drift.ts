@@ -151,7 +151,7 @@ export function evidenceOf(changes: Partial<DriftEvidence> = {}): DriftEvidence 
     governing: undefined,
     exception: undefined,
     cluster: clusterOf(),
-    requests: { isKnown: false, named: [], unnamed: [] },
+    requests: { named: [], unnamed: [] },
     ...changes,
   }
 }

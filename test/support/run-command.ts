@@ -14,13 +14,16 @@ export interface RunOptions {
   readonly stdin?: string | Buffer
   readonly now?: number
   readonly signal?: AbortSignal
+  /** Told what is written to standard error, while the command runs. */
+  readonly onStderr?: (text: string) => void
 }
 
 export async function runCommand(argv: readonly string[], options: RunOptions = {}): Promise<CommandResult> {
-  const { stdin = '', now = NOW, signal = new AbortController().signal } = options
+  const { stdin = '', now = NOW, signal = new AbortController().signal, onStderr } = options
   const stdout = new PassThrough()
   const stderr = new PassThrough()
   const written = [collect(stdout), collect(stderr)] as const
+  if (onStderr !== undefined) stderr.on('data', (chunk: Buffer) => onStderr(chunk.toString('utf8')))
   let exitCode = 0
   const setExitCode = (code: number) => {
     exitCode = code
