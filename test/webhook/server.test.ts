@@ -361,7 +361,19 @@ t.test('the command serves until it is told to stop, and names what is wrong bef
   await t.rejects(fails(given('tls.crt', 'policy.yaml')), { code: 'TLS_INVALID' })
   await t.rejects(fails(given('tls.crt', 'other.key')), { code: 'TLS_INVALID' })
   await t.rejects(fails([...given('tls.crt', 'tls.key'), '--listen', 'nowhere']), { code: 'commander.invalidArgument' })
-  await t.rejects(fails(['--policy', at('policy.yaml')]), { code: 'commander.missingMandatoryOptionValue' })
+  await t.rejects(fails(['--policy', at('policy.yaml')]), { code: 'USAGE' })
+  const inCluster = ['--tls-secret', 'a/b', '--tls-dns', 'a.example', '--webhook-configuration', 'c', '--in-cluster']
+  for (const args of [
+    [...given('tls.crt', 'tls.key'), ...inCluster],
+    [...given('tls.crt', 'tls.key'), '--tls-dns', 'a.example'],
+    ['--policy', at('policy.yaml'), ...inCluster.slice(0, -1)],
+    ['--policy', at('policy.yaml'), ...inCluster.slice(0, 2), '--in-cluster'],
+    ['--policy', at('policy.yaml'), ...inCluster, '--tls-lifetime', '59s'],
+  ]) {
+    await t.rejects(fails(args), { code: 'USAGE' }, args.slice(-3).join(' '))
+  }
+  const noSecret = ['--policy', at('policy.yaml'), '--tls-secret', 'no-slash', ...inCluster.slice(2)]
+  await t.rejects(fails(noSecret), { code: 'commander.invalidArgument' })
 
   const controller = new AbortController()
   const { io, stderr, stdout, exit } = commandIo(controller)
