@@ -1,31 +1,23 @@
 /**
  * How did it get in, asked of a real API server: pods that came in by every way, events that name their real uids, and
- * the explanations of the real correlator and of `sallyport trace`.
+ * the explanations of `sallyport correlate`, as a process, and of `sallyport trace`.
  */
 
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
 import t from 'tap'
-import { loadAuditLogs } from '../../src/adapters/audit-log-file.js'
-import { readEventFiles } from '../../src/adapters/event-file.js'
-import { loadInventoryFiles } from '../../src/adapters/inventory-file.js'
-import { openJournalReader } from '../../src/adapters/journal-reader.js'
-import { loadPolicy } from '../../src/adapters/policy-files.js'
-import { loadToolCatalogue } from '../../src/adapters/tool-catalogue-file.js'
 import type { Finding } from '../../src/correlator/finding.js'
-import { correlate } from '../../src/correlator/pipeline.js'
 import type { PodTrace } from '../../src/correlator/pod-trace.js'
-import { createStreamStats } from '../../src/correlator/stream-stats.js'
 import { eventOf, lineOf, podOf } from '../support/events.js'
 import { runCommand } from '../support/run-command.js'
 import type { ApiServer } from './api-server.js'
 import { missingAssets, startApiServer } from './api-server.js'
 import { findRecord } from './journal.js'
 import { BAD_IMAGE, boundPod, GOOD_IMAGE, list, pod } from './objects.js'
-import { eventually, freePort, pause } from './process-group.js'
+import { eventually, freePort, pause, tailOf } from './process-group.js'
 import {
   registerWebhook,
+  startSallyport,
   startWebhookProcess,
   untilGuarded,
   type WebhookFiles,
@@ -44,6 +36,8 @@ const ONCE_ALLOWED = 'quay.io/once-allowed/app:1'
 /** The journal's readers take a shorter gap between two runs for none. */
 const TELLING_GAP_MS = 7_000
 const NAMESPACES = ['team-a', 'warn-a', 'shut-a']
+/** The containers that are to be explained. */
+const DRIFTED = 9
 const DIGEST = `sha256:${'a'.repeat(64)}`
 
 const missing = missingAssets()
@@ -139,31 +133,34 @@ t.test('how an image got in, behind a real API server', { skip: missing ?? false
   })
 })
 
-/** What the correlator's pipeline finds, over the files that the commands would be given. */
+/** What `sallyport correlate` writes, as a process: the last line of each fingerprint. */
 async function correlated(
   server: ApiServer,
   files: WebhookFiles,
   cluster: string,
   events: string,
 ): Promise<readonly Finding[]> {
-  const io = { stdin: Readable.from([]), signal: new AbortController().signal }
-  const policy = await loadPolicy([narrowPolicy(server)])
-  const journal = openJournalReader(files.journal)
-  const findings: Finding[] = []
-  for await (const finding of correlate(readEventFiles([events], io), {
-    policy,
-    catalogue: await loadToolCatalogue(policy.runtime),
-    journal,
-    inventory: await loadInventoryFiles([cluster], { ...io, now: Date.now }),
-    audit: await loadAuditLogs([join(server.processes.folder, 'audit.log')], io),
-    stats: createStreamStats(),
-    now: Date.now,
-    emit: { when: 'at-end' },
-  })) {
-    findings.push(finding)
+  const { folder } = server.processes
+  const written = join(folder, 'findings.jsonl')
+  const audit = join(folder, 'audit.log')
+  const known = ['--journal', files.journal, '--inventory', cluster, '--audit-log', audit]
+  const source = ['--source', `file:${events}`, '--from-start', '--sink', `file:${written}`]
+  const correlator = await startSallyport(server.processes, 'correlate', [
+    '--policy',
+    narrowPolicy(server),
+    ...known,
+    ...source,
+  ])
+  const read = (): readonly Finding[] => {
+    const lines = existsSync(written) ? readFileSync(written, 'utf8').split('\n').slice(0, -1) : []
+    return lines.map(line => JSON.parse(line))
   }
-  journal.close()
-  return findings
+  // The last event is of the pod that came last; a signal then writes all that there is.
+  const isRead = () => (read().filter(({ kind }) => kind === 'image-drift').length >= DRIFTED ? true : undefined)
+  await eventually('the findings', isRead, { timeoutMs: 120_000, evidence: () => tailOf(correlator.log()) })
+  const status = await correlator.end('SIGTERM')
+  if (status !== 0) throw new Error(`correlate ended with ${status}:\n${tailOf(correlator.log())}`)
+  return [...new Map(read().map(finding => [finding.fingerprint, finding])).values()]
 }
 
 /** One pod for each way in, in the order that makes it so. */

@@ -130,6 +130,15 @@ export async function startReplica(processes: ProcessGroup, args: readonly strin
   return webhook
 }
 
+/** Start a command of Sallyport that runs until it is told to end. */
+export function startSallyport(
+  processes: ProcessGroup,
+  command: string,
+  args: readonly string[],
+): Promise<RunningProcess> {
+  return processes.start(command, process.execPath, [...EXECUTABLE, command, ...args])
+}
+
 export interface Registration {
   readonly port: number
   /** PEM, one or several: the API server trusts a webhook that any of them signed. */
