@@ -110,7 +110,15 @@ t.test('a followed file', async t => {
     const controller = new AbortController()
     const waited: string[] = []
     const onWaiting = () => waited.push(path)
-    const lines = linesOf(tailFile(path, { fromStart, pollMs: 5, now: () => 0, signal: controller.signal, onWaiting }))
+    let idles = 0
+    const watched = async function* (source: EventSource): EventSource {
+      for await (const part of source) {
+        if (part.type === 'idle') idles += 1
+        yield part
+      }
+    }
+    const tail = tailFile(path, { fromStart, pollMs: 5, now: () => 0, signal: controller.signal, onWaiting })
+    const lines = linesOf(watched(tail))
     const next = async (count: number): Promise<string[]> => {
       const found: string[] = []
       while (found.length < count) found.push((await lines.next()).value)
@@ -121,7 +129,12 @@ t.test('a followed file', async t => {
       controller.abort()
       return all(lines)
     }
-    return { next, stop, rest: () => all(lines), waited }
+    /** Until it has looked and found nothing more, while somebody waits for its lines. */
+    const idle = async (): Promise<void> => {
+      const before = idles
+      while (idles < before + 2) await new Promise(resolve => setTimeout(resolve, 5))
+    }
+    return { next, stop, idle, rest: () => all(lines), waited }
   }
 
   t.test('is read from its start, or from its last complete line on', async t => {
@@ -130,7 +143,7 @@ t.test('a followed file', async t => {
     t.same(await whole.next(2), ['a', 'b'])
     const news = follow(path, false)
     const coming = news.next(2)
-    await new Promise(resolve => setTimeout(resolve, 30))
+    await news.idle()
     await appendFile(path, 'rn\nc\n')
     t.same(await coming, ['torn', 'c'])
     t.same(await whole.next(2), ['torn', 'c'])
@@ -159,9 +172,9 @@ t.test('a followed file', async t => {
     const tail = follow(path, true)
     t.same(await tail.next(1), ['aaaa'])
     const coming = tail.next(1)
-    await new Promise(resolve => setTimeout(resolve, 30))
+    await tail.idle()
     await truncate(path, 0)
-    await new Promise(resolve => setTimeout(resolve, 30))
+    await tail.idle()
     await appendFile(path, 'c\n')
     t.same(await coming, ['c'])
     await tail.stop()
@@ -171,7 +184,7 @@ t.test('a followed file', async t => {
     const path = join(t.testdir({}), 'log')
     const tail = follow(path, false)
     const coming = tail.next(1)
-    await new Promise(resolve => setTimeout(resolve, 30))
+    await tail.idle()
     await writeFile(path, 'a\n')
     t.same(await coming, ['a'])
     t.same(tail.waited, [path])
@@ -191,7 +204,7 @@ t.test('a followed file', async t => {
     t.same(await tail.next(1), ['a'])
     await rm(path)
     const coming = tail.next(2)
-    await new Promise(resolve => setTimeout(resolve, 30))
+    await tail.idle()
     await writeFile(path, 'b\n')
     t.same(await coming, ['=', 'b'])
     await tail.stop()
