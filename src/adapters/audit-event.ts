@@ -18,6 +18,10 @@ const FAILED_OPEN = 'failed-open.validating.webhook.admission.k8s.io/'
 const DRY_RUN = /[?&]dryRun=All(?:&|$)/
 const MAX_AGENT_RUNES = 200
 const MAX_NAME_RUNES = 512
+/** Ours hold 4 KiB at most. */
+const MAX_ANNOTATION_RUNES = 4_096
+/** A request passes a handful of webhooks; a forged log may name thousands. */
+const MAX_WEBHOOKS = 16
 
 export type DecodedAuditEvent =
   /** `writtenAt`, in milliseconds since the epoch: a watch may have been received an hour before. */
@@ -83,9 +87,11 @@ function requestOf(event: JsonObject, objectRef: JsonObject, at: number): Audite
     dryRun: DRY_RUN.test(textOf(event['requestURI']) ?? ''),
     responseCode: countOf(recordOf(event['responseStatus'])['code']),
     decisions: decisionsOf(annotations),
-    failedOpen: Object.entries(annotations).flatMap(([key, value]) =>
-      key.startsWith(FAILED_OPEN) && typeof value === 'string' ? [cutRunes(value, MAX_NAME_RUNES)] : [],
-    ),
+    failedOpen: Object.entries(annotations)
+      .flatMap(([key, value]) =>
+        key.startsWith(FAILED_OPEN) && typeof value === 'string' ? [cutRunes(value, MAX_NAME_RUNES)] : [],
+      )
+      .slice(0, MAX_WEBHOOKS),
   }
 }
 
@@ -98,14 +104,14 @@ function decisionsOf(annotations: JsonObject): readonly AuditedDecision[] {
   const webhooks = Object.keys(annotations).flatMap(key =>
     key.endsWith('/record') ? [key.slice(0, -'/record'.length)] : [],
   )
-  return webhooks.flatMap(webhook => {
-    const textAt = (key: string): string | undefined => textOf(annotations[`${webhook}/${key}`])
+  return webhooks.slice(0, MAX_WEBHOOKS).flatMap(webhook => {
+    const textAt = (key: string) => cut(textOf(annotations[`${webhook}/${key}`]), MAX_ANNOTATION_RUNES)
     const decision = textAt('decision')
     const mode = textAt('mode')
     if (decision === undefined || mode === undefined) return []
     return [
       {
-        webhook,
+        webhook: cutRunes(webhook, MAX_NAME_RUNES),
         decision,
         mode,
         policy: textAt('policy'),

@@ -57,15 +57,17 @@ const MIGRATIONS = [
 ]
 
 export interface FindingStoreFile extends FindingArchive {
-  /** Where the source is to be taken up; undefined in a new state. */
+  /** Where the source is to be taken up; undefined in a new state. Final only once the state is claimed. */
   readonly position: SourcePosition | undefined
+  /** Take the state over, once nothing else can keep the run from beginning. */
+  claim(): void
   /** What waits for the sinks; `save` fills it. */
   readonly outbox: Outbox
   close(): void
 }
 
 /**
- * The folder is made when it is missing. The state belongs to the process that opened it last: two would count
+ * The folder is made when it is missing. The state belongs to the process that claimed it last: two would count
  * everything twice. So `save` and `confirm` throw STATE_UNUSABLE in a process from which another has taken over. No
  * lock does it, because a lock would have to be cleared away after a kill, and does not reach from node to node.
  *
@@ -74,7 +76,6 @@ export interface FindingStoreFile extends FindingArchive {
 export function openFindingStore(directory: string, sinks: readonly OutboxSink[] = []): FindingStoreFile {
   const database = openDatabase(directory)
   const owner = randomUUID()
-  writeRun(database, 'owner', owner)
   const inOwnTransaction = (work: () => void): void =>
     inTransaction(database, () => {
       const present = readRun(database, 'owner')
@@ -104,8 +105,11 @@ export function openFindingStore(directory: string, sinks: readonly OutboxSink[]
     writeRun(database, 'watch', watch)
   }
   return {
-    position: readRun<SourcePosition>(database, 'position'),
+    get position() {
+      return readRun<SourcePosition>(database, 'position')
+    },
     outbox,
+    claim: () => writeRun(database, 'owner', owner),
     load: () => load(database),
     recall: retired.recall,
     recallUnseen: retired.recallUnseen,
@@ -195,7 +199,8 @@ function inTransaction(database: Database.Database, work: () => void): void {
     work()
     database.exec('COMMIT')
   } catch (error) {
-    database.exec('ROLLBACK')
+    // Of some errors, a full disk among them, SQLite rolls back by itself.
+    if (database.inTransaction) database.exec('ROLLBACK')
     throw error
   }
 }

@@ -110,6 +110,8 @@ async function follow(options: CorrelateCommandOptions, io: CommandIo): Promise<
     const { inventory, audit } = cluster
     const { now } = io
     ops = await openOps(options.ops, { policy, stats, sinks: sinks.states, now }, io)
+    // Only now: a start that fails must not end the correlator that has the state.
+    archive?.claim()
     const source = openSource(options, archive?.position, io)
     const { policy: policyPaths, resolveAfter: resolveAfterMs, staleAfter: staleMs } = options
     const emit = { when: 'at-once', updateMs: UPDATE_MS, resolveAfterMs } as const

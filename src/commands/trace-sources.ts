@@ -39,9 +39,12 @@ export async function openTraceSources(
 ): Promise<TraceSources> {
   refuseRepeated(options)
   const catalogue = await loadToolCatalogue(policy.runtime)
-  const opened = await openCluster(options, 'once', io)
-  const { inventory, audit } = opened
   const journal = options.journal === undefined ? undefined : openJournalReader(options.journal)
+  const opened = await openCluster(options, 'once', io).catch((error: unknown) => {
+    journal?.close()
+    throw error
+  })
+  const { inventory, audit } = opened
   const { policy: policyPaths, asOf } = options
   // The answers of this one run must not depend on how long it takes.
   const started = io.now()

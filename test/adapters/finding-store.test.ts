@@ -51,6 +51,7 @@ interface Life {
 /** One run of the program: what it gave out until it was killed, or ended. */
 async function live(directory: string, bytes: Buffer, life: Life, given: Finding[]): Promise<void> {
   const archive = openFindingStore(directory)
+  archive.claim()
   let now = AFTER_START
   const options = {
     policy: life.policy ?? POLICY,
@@ -149,8 +150,11 @@ t.test('what it refuses', async t => {
     t.throws(() => openFindingStore(join(directory, name)), { code: 'STATE_UNUSABLE' }, name)
   }
   const first = openFindingStore(join(directory, 'shared'))
+  first.claim()
   const second = openFindingStore(join(directory, 'shared'))
   const nothing = { findings: [], forgotten: [], pending: [], position: undefined, watch: { since: 0, until: 0 } }
+  t.doesNotThrow(() => first.save(nothing), 'the other one has only looked')
+  second.claim()
   t.throws(() => first.save(nothing), { code: 'STATE_UNUSABLE' }, 'another process has taken over')
   t.throws(() => first.confirm(), { code: 'STATE_UNUSABLE' })
   t.doesNotThrow(() => second.save(nothing))
@@ -170,6 +174,7 @@ t.test(
     database.close()
     const watch = { since: 0, until: 0 }
     const first = openFindingStore(directory, [{ name: 'hec', isWanted: ({ severity }) => severity !== 'info' }])
+    first.claim()
     t.equal(first.load().findings.length, 1)
     t.equal(first.outbox.queueOf('hec').size, 0)
     first.save({ findings: [], forgotten: [], pending: given, position: undefined, watch })
@@ -192,6 +197,7 @@ t.test('what made room in memory is kept, recalled, resolved when it is not seen
   const given: Finding[] = []
   await live(directory, bytesOf(pods.map(pod => eventOf({ pod }))), { sizes: [], tickMs: 0, cap: 1 }, given)
   const archive = openFindingStore(directory)
+  archive.claim()
   t.match(archive.load().findings, [{ finding: { owner: { name: 'db' } } }])
   const [web, api] = given
   assert(web !== undefined && api !== undefined)

@@ -67,6 +67,7 @@ const update = (number: number, emission: number): Finding =>
 /** The state's file as a queue: `save` is what puts findings there. */
 function durableQueue(directory: string): { queue: DeliveryQueue; close(): void } {
   const store = openFindingStore(directory, [{ name: 'test', isWanted: () => true }])
+  store.claim()
   const queue = store.outbox.queueOf('test')
   const save = (pending: readonly Finding[]): void =>
     store.save({ findings: [], forgotten: [], pending, position: undefined, watch: { since: 0, until: 0 } })
