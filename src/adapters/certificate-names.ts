@@ -7,7 +7,7 @@ import { KnownError } from '../errors.js'
 const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 const MAX_DNS_NAME_LENGTH = 253
 /** Enough for the four names of a Service in several clusters; more would be somebody's mistake. */
-const MAX_NAMES = 100
+export const MAX_NAMES = 100
 
 export interface SubjectNames {
   /** Lower case; the first label may be `*`. */

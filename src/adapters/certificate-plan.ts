@@ -6,14 +6,14 @@
  * that it signed has expired: nobody has to know which replica serves what, nor whether it still lives.
  */
 
+import { MAX_NAMES } from './certificate-names.js'
+
 /** The share of its life after which a certificate is replaced. */
 const RENEW_AFTER = 2 / 3
 /** Replicas do not all begin at the same moment: each waits for its own part of this share of a life. */
 const JITTER_SHARE = 1 / 30
 /** An authority lives for so many lives of the certificates that it signs. */
 const AUTHORITY_LIVES = 4
-/** What a certificate may hold. */
-const MAX_NAMES = 100
 
 /** Times are milliseconds since the epoch. */
 export interface KnownCertificate {

@@ -13,6 +13,7 @@ import {
 } from './certificate-secret.js'
 import { createAuthority, issueCertificate } from './certificates.js'
 import { type KubernetesClient, KubernetesStatusError } from './kubernetes-client.js'
+import { recordOf, textsOf } from './kubernetes-metadata.js'
 
 const NOT_FOUND = 404
 const CONFLICT = 409
@@ -63,7 +64,7 @@ export function createCertificateCluster(
     async readKept(): Promise<Versioned<KeptCertificates> | undefined> {
       const found = await existing(client.read(path, {}, signal))
       if (found === undefined) return undefined
-      return { value: decodeCertificateSecret(textsOf(fieldsOf(found)['data'])), version: versionOf(found) }
+      return { value: decodeCertificateSecret(textsOf(recordOf(found)['data'])), version: versionOf(found) }
     },
     writeKept(kept, version) {
       const data = encodeCertificateSecret(kept)
@@ -130,26 +131,16 @@ async function written(writing: Promise<unknown>): Promise<WriteResult> {
 }
 
 function bundlesOf(configuration: unknown): readonly string[] {
-  const { webhooks } = fieldsOf(configuration)
+  const { webhooks } = recordOf(configuration)
   if (!Array.isArray(webhooks)) return []
   return webhooks.map(webhook => {
-    const { caBundle } = fieldsOf(fieldsOf(webhook)['clientConfig'])
+    const { caBundle } = recordOf(recordOf(webhook)['clientConfig'])
     return typeof caBundle === 'string' ? caBundle : ''
   })
 }
 
 function versionOf(object: unknown): string {
-  const { resourceVersion } = fieldsOf(fieldsOf(object)['metadata'])
+  const { resourceVersion } = recordOf(recordOf(object)['metadata'])
   if (typeof resourceVersion !== 'string') throw new Error('the API server sent an object without a version')
   return resourceVersion
-}
-
-function textsOf(data: unknown): Readonly<Record<string, string>> {
-  return Object.fromEntries(
-    Object.entries(fieldsOf(data)).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
-  )
-}
-
-function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null ? { ...value } : {}
 }

@@ -8,6 +8,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { escapeForeign } from '../policy/index.js'
 import { type KubernetesClient, KubernetesStatusError, type Query } from './kubernetes-client.js'
+import { recordOf } from './kubernetes-metadata.js'
 
 const PAGE_SIZE = '500'
 /** The server ends a watch after a time between this and twice this: all replicas at different moments. */
@@ -99,13 +100,13 @@ async function list<T>({ client, path, query: filter, decode, onList, signal }: 
   while (true) {
     const query = { ...filter, limit: PAGE_SIZE, ...(continuation === '' ? {} : { continue: continuation }) }
     const page = await client.read(path, query, signal)
-    const { items, metadata } = fieldsOf(page)
+    const { items, metadata } = recordOf(page)
     if (!Array.isArray(items)) throw new Error(`the API server sent no list for ${path}`)
     for (const item of items) {
       const value = decode(item)
       if (value !== undefined) values.push(value)
     }
-    const { resourceVersion, continue: next } = fieldsOf(metadata)
+    const { resourceVersion, continue: next } = recordOf(metadata)
     if (typeof next === 'string' && next !== '') {
       continuation = next
       continue
@@ -125,13 +126,13 @@ async function watch<T>(options: ReflectorOptions<T>, position: Position, random
     timeoutSeconds: String(Math.round(WATCH_SECONDS * (1 + random()))),
   }
   for await (const event of client.watch(path, query, signal, onConnected)) {
-    const { type, object } = fieldsOf(event)
+    const { type, object } = recordOf(event)
     if (type === 'ERROR') {
-      const { code, message } = fieldsOf(object)
+      const { code, message } = recordOf(object)
       throw new KubernetesStatusError(Number(code), `the API server ended the watch: ${String(message)}`)
     }
     apply(options, type, object)
-    const { resourceVersion } = fieldsOf(fieldsOf(object)['metadata'])
+    const { resourceVersion } = recordOf(recordOf(object)['metadata'])
     if (typeof resourceVersion === 'string') position.resourceVersion = resourceVersion
   }
   return true
@@ -141,8 +142,4 @@ function apply<T>({ decode, onChange }: ReflectorOptions<T>, type: unknown, obje
   if (type !== 'ADDED' && type !== 'MODIFIED' && type !== 'DELETED') return
   const value = decode(object)
   if (value !== undefined) onChange(type === 'DELETED' ? 'delete' : 'upsert', value)
-}
-
-function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null ? { ...value } : {}
 }

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto'
 import type { Finding } from '../correlator/finding.js'
 import { escapeForeign } from '../policy/index.js'
+import { recordOf } from './kubernetes-metadata.js'
 import type { Subject } from './sink-subject.js'
 
 const SOURCE = 'sallyport'
@@ -100,13 +101,13 @@ export function mergeResult(
   target: { readonly apiVersion: string; readonly kind: string; readonly owner: Subject; readonly maxResults: number },
 ): Report | undefined {
   const { apiVersion, kind, owner, maxResults } = target
-  const { metadata, results } = fieldsOf(present)
+  const { metadata, results } = recordOf(present)
   const former = Array.isArray(results) ? results.filter(isOurs) : []
   const known = former.find(one => keyOf(one) === keyOf(result))
   if (known !== undefined && isAsGood(known, result)) return undefined
   const all = [result, ...former.filter(one => one !== known)].toSorted(byWeight)
   const kept = fitting(all.slice(0, maxResults))
-  const { annotations, labels, ...others } = fieldsOf(metadata)
+  const { annotations, labels, ...others } = recordOf(metadata)
   const omitted = String(all.length - kept.length)
   return {
     apiVersion,
@@ -115,8 +116,8 @@ export function mergeResult(
       ...others,
       name: reportNameOf(owner),
       ...(owner.namespace !== undefined && { namespace: owner.namespace }),
-      labels: { ...fieldsOf(labels), 'app.kubernetes.io/managed-by': SOURCE },
-      annotations: { ...fieldsOf(annotations), [OMITTED]: omitted },
+      labels: { ...recordOf(labels), 'app.kubernetes.io/managed-by': SOURCE },
+      annotations: { ...recordOf(annotations), [OMITTED]: omitted },
       ownerReferences: [{ apiVersion: owner.apiVersion, kind: owner.kind, name: owner.name, uid: owner.uid }],
     },
     source: SOURCE,
@@ -157,13 +158,13 @@ function keyOf({ properties }: ReportResult): string {
 
 /** What somebody else wrote into our report is dropped. */
 function isOurs(value: unknown): value is ReportResult {
-  const { source, result, timestamp, properties } = fieldsOf(value)
+  const { source, result, timestamp, properties } = recordOf(value)
   const isRanked = RANKS.some(rank => rank === result)
-  const { fingerprint } = fieldsOf(properties)
+  const { fingerprint } = recordOf(properties)
   return (
     source === SOURCE &&
     isRanked &&
-    typeof fieldsOf(timestamp)['seconds'] === 'number' &&
+    typeof recordOf(timestamp)['seconds'] === 'number' &&
     typeof fingerprint === 'string'
   )
 }
@@ -175,8 +176,4 @@ function known(values: Readonly<Record<string, string | undefined>>): Readonly<R
 
 function text(value: string): string {
   return escapeForeign(value, MAX_TEXT)
-}
-
-function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null ? { ...value } : {}
 }

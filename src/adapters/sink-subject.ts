@@ -2,6 +2,7 @@
 
 import type { Finding } from '../correlator/finding.js'
 import type { KubernetesClient } from './kubernetes-client.js'
+import { recordOf } from './kubernetes-metadata.js'
 import { isNotFound } from './sink-kubernetes.js'
 
 /** A workload that is made anew under its old name has another uid: what is known must not grow old. */
@@ -100,21 +101,17 @@ async function readObject(
 }
 
 function decodeObject(object: unknown, apiVersion: string, kind: string): KnownObject | undefined {
-  const { name, namespace, uid, ownerReferences } = fieldsOf(fieldsOf(object)['metadata'])
+  const { name, namespace, uid, ownerReferences } = recordOf(recordOf(object)['metadata'])
   if (typeof name !== 'string' || typeof uid !== 'string') return undefined
   const home = typeof namespace === 'string' ? namespace : undefined
   const references: readonly unknown[] = Array.isArray(ownerReferences) ? ownerReferences : []
-  const controller = references.map(fieldsOf).find(reference => reference['controller'] === true)
+  const controller = references.map(recordOf).find(reference => reference['controller'] === true)
   return { subject: { apiVersion, kind, namespace: home, name, uid }, controller: decodeReference(controller, home) }
 }
 
 function decodeReference(reference: unknown, namespace: string | undefined): Subject | undefined {
-  const { apiVersion, kind, name, uid } = fieldsOf(reference)
+  const { apiVersion, kind, name, uid } = recordOf(reference)
   if (typeof apiVersion !== 'string' || typeof kind !== 'string') return undefined
   if (typeof name !== 'string' || typeof uid !== 'string') return undefined
   return { apiVersion, kind, namespace, name, uid }
-}
-
-function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null ? { ...value } : {}
 }
