@@ -7,38 +7,23 @@
  * read last and the one that stands there now are read before it. docs/sources.md tells the whole behaviour.
  */
 
-import { stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { EventSource, SourceGap, SourcePart, SourcePosition } from '../correlator/event-source.js'
-import { KnownError } from '../errors.js'
 import { type FileMark, parseCheckpoint, positionOf } from './checkpoint.js'
 import { BackupReader, type BackupStep } from './tail-backup-reader.js'
 import { backupKey } from './tail-backups.js'
 import type { Cursor } from './tail-cursor.js'
 import { LiveFile } from './tail-live-file.js'
-import { isMissing, reasonOf, unreadable } from './text-file.js'
+import { checkPath, DEFAULT_POLL_MS, type TailOptions } from './tail-options.js'
+import { asUnreadable, isSystemError } from './text-file.js'
 
-const DEFAULT_POLL_MS = 250
+/** Between two attempts to read what cannot be read at the moment. */
+const MAX_TROUBLE_PAUSE_MS = 30_000
 
-export interface TailOptions {
-  /** Read what the file holds already; default: begin after its last complete line. Without effect beside `from`. */
-  readonly fromStart: boolean
-  /** Go on here: the position that came with the last part that was kept. */
-  readonly from?: SourcePosition | undefined
-  /** How often an unchanged file is looked at, in milliseconds. Default 250. */
-  readonly pollMs?: number
-  /** The clock of this machine, in milliseconds since the epoch: it dates gaps. */
-  readonly now: () => number
-  /** Ends the source. */
-  readonly signal: AbortSignal
-  /** Called once when the path does not exist at the start; it is then waited for. */
-  readonly onWaiting?: () => void
-  /** Called when `from` cannot be used, with half a sentence: the source then begins as if it had not been given. */
-  readonly onBadPosition?: (problem: string) => void
-}
-
-/** @throws KnownError FILE_UNREADABLE for a directory, a file that may not be read, or a missing parent directory. */
+/**
+ * @throws KnownError FILE_UNREADABLE for a directory, a file that may not be read, or a missing parent directory. What
+ *   fails once it was read (a device's error, a right that was taken away) is waited out.
+ */
 export async function* tailFile(path: string, options: TailOptions): EventSource {
   await checkPath(path, options)
   const tail = new FileTail(path, options)
@@ -49,17 +34,6 @@ export async function* tailFile(path: string, options: TailOptions): EventSource
   }
 }
 
-async function checkPath(path: string, { onWaiting }: TailOptions): Promise<void> {
-  try {
-    if ((await stat(path)).isDirectory()) throw unreadable(path, 'it is a directory; name the file in it')
-  } catch (cause) {
-    if (cause instanceof KnownError) throw cause
-    const hasParent = isMissing(cause) && (await stat(dirname(path)).catch(() => undefined))?.isDirectory() === true
-    if (!hasParent) throw unreadable(path, reasonOf(cause), cause)
-    onWaiting?.()
-  }
-}
-
 class FileTail {
   readonly #path: string
   readonly #options: TailOptions
@@ -67,6 +41,12 @@ class FileTail {
   #file: LiveFile | undefined
   /** When everything there was had been read, in milliseconds since the epoch. */
   #readAt: number | undefined
+  /** The file's place in the last position that was handed out. */
+  #handedOut: FileMark | undefined
+  /** Failed attempts in a row. */
+  #troubles = 0
+  /** The place has to be found again. */
+  #isLost = false
 
   constructor(path: string, options: TailOptions) {
     this.#path = path
@@ -76,13 +56,14 @@ class FileTail {
 
   async *run(): AsyncGenerator<SourcePart> {
     const { signal } = this.#options
-    this.#file = await LiveFile.open(this.#path)
     yield* this.#start()
-    if (this.#file === undefined) yield { type: 'idle', position: this.#position(undefined) }
-    else yield* this.#begin(this.#file)
     while (!signal.aborted) {
-      if (this.#file === undefined) yield* this.#awaitFile()
-      else yield* this.#follow(this.#file)
+      try {
+        yield* this.#step()
+      } catch (cause) {
+        if (!isSystemError(cause)) throw cause
+        yield* this.#waitOut(cause)
+      }
     }
   }
 
@@ -91,19 +72,58 @@ class FileTail {
     this.#file = undefined
   }
 
+  /** What fails here ends the source: somebody is there who has just started it. */
   async *#start(): AsyncGenerator<SourcePart> {
+    try {
+      await this.#findPlace()
+    } catch (cause) {
+      throw isSystemError(cause) ? asUnreadable(this.#path, cause) : cause
+    }
+    if (this.#isLost) return
+    if (this.#file === undefined) yield { type: 'idle', position: this.#position(undefined) }
+    else yield* this.#begin(this.#file)
+  }
+
+  async #findPlace(): Promise<void> {
     const { from, fromStart, onBadPosition } = this.#options
     const parsed = from === undefined ? undefined : parseCheckpoint(from)
     if (parsed?.ok === true) {
       const { file, done, at } = parsed.checkpoint
       this.#backups.done = done
       this.#readAt = at
-      yield* this.#takeUp(file)
+      this.#handedOut = file
+      this.#isLost = true
       return
     }
     if (parsed !== undefined) onBadPosition?.(parsed.problem)
+    this.#file = await LiveFile.open(this.#path)
     await this.#backups.skipAll(this.#file?.neighbour)
     if (!fromStart) await this.#file?.skipToEnd()
+  }
+
+  async *#step(): AsyncGenerator<SourcePart> {
+    if (this.#isLost) yield* this.#findAgain()
+    else if (this.#file === undefined) yield* this.#awaitFile()
+    else yield* this.#follow(this.#file)
+  }
+
+  /** Time passes meanwhile, and is seen to pass. */
+  async *#waitOut(cause: unknown): AsyncGenerator<SourcePart> {
+    if (this.#troubles === 0) this.#options.onTrouble?.(asUnreadable(this.#path, cause).message)
+    this.#troubles += 1
+    this.#isLost = true
+    await this.close().catch(() => {})
+    yield { type: 'idle' }
+    const { pollMs = DEFAULT_POLL_MS } = this.#options
+    await this.#pause(Math.min(pollMs * 2 ** this.#troubles, MAX_TROUBLE_PAUSE_MS))
+  }
+
+  /** After trouble as after a restart: behind what was handed out last. */
+  async *#findAgain(): AsyncGenerator<SourcePart> {
+    this.#file = await LiveFile.open(this.#path)
+    yield* this.#takeUp(this.#handedOut)
+    this.#isLost = false
+    if (this.#file !== undefined) yield* this.#begin(this.#file)
   }
 
   *#begin(file: LiveFile): Generator<SourcePart> {
@@ -139,6 +159,7 @@ class FileTail {
 
   async *#rest(): AsyncGenerator<SourcePart> {
     this.#readAt = this.#options.now()
+    this.#troubles = 0
     yield { type: 'idle' }
     await this.#pause()
   }
@@ -216,12 +237,13 @@ class FileTail {
   }
 
   #position(cursor: Cursor | undefined): SourcePosition {
-    return positionOf({ file: cursor?.mark, done: this.#backups.done, at: this.#options.now() })
+    this.#handedOut = cursor?.mark
+    return positionOf({ file: this.#handedOut, done: this.#backups.done, at: this.#options.now() })
   }
 
-  async #pause(): Promise<void> {
-    const { pollMs = DEFAULT_POLL_MS, signal } = this.#options
+  async #pause(forMs: number = this.#options.pollMs ?? DEFAULT_POLL_MS): Promise<void> {
+    const { signal } = this.#options
     // The loops look at the signal themselves.
-    await sleep(pollMs, undefined, { signal }).catch(() => {})
+    await sleep(forMs, undefined, { signal }).catch(() => {})
   }
 }

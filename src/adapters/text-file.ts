@@ -19,6 +19,7 @@ const REASONS: ReadonlyMap<string, string> = new Map([
   ['EPERM', 'operation not permitted'],
   ['ELOOP', 'too many symbolic links'],
   ['EMFILE', 'too many open files'],
+  ['EIO', 'the device reports an error'],
 ])
 
 /**
@@ -74,6 +75,17 @@ export function reasonOf(cause: unknown): string {
 
 export function isMissing(cause: unknown): boolean {
   return cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'
+}
+
+/** Something that the system refused, as it is or told as FILE_UNREADABLE: no bug, and it may pass. */
+export function isSystemError(cause: unknown): boolean {
+  if (cause instanceof KnownError) return cause.code === 'FILE_UNREADABLE'
+  return cause instanceof Error && 'errno' in cause && typeof cause.errno === 'number'
+}
+
+/** What the system said, as an operator is told it. */
+export function asUnreadable(file: string, cause: unknown): KnownError {
+  return cause instanceof KnownError ? cause : unreadable(file, reasonOf(cause), cause)
 }
 
 export function unreadable(file: string, reason: string, cause?: unknown): KnownError {

@@ -42,6 +42,7 @@ export function openSource(options: SourceOptions, from: SourcePosition | undefi
     now,
     signal,
     onBadPosition: problem => stderr.write(`sallyport: the place in the source is not known: ${problem}\n`),
+    onTrouble: problem => stderr.write(`sallyport: ${problem}; trying again\n`),
     onWaiting: () => stderr.write(`sallyport: waiting for ${escapeForeign(rest, 300)}, which does not exist yet\n`),
   })
 }

@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { appendFile, mkdir, rename, rm, truncate, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
@@ -109,7 +109,9 @@ t.test('a followed file', async t => {
   const follow = (path: string, fromStart: boolean) => {
     const controller = new AbortController()
     const waited: string[] = []
+    const troubles: string[] = []
     const onWaiting = () => waited.push(path)
+    const onTrouble = (problem: string) => troubles.push(problem)
     let idles = 0
     const watched = async function* (source: EventSource): EventSource {
       for await (const part of source) {
@@ -117,7 +119,8 @@ t.test('a followed file', async t => {
         yield part
       }
     }
-    const tail = tailFile(path, { fromStart, pollMs: 5, now: () => 0, signal: controller.signal, onWaiting })
+    const { signal } = controller
+    const tail = tailFile(path, { fromStart, pollMs: 5, now: () => 0, signal, onWaiting, onTrouble })
     const lines = linesOf(watched(tail))
     const next = async (count: number): Promise<string[]> => {
       const found: string[] = []
@@ -134,7 +137,7 @@ t.test('a followed file', async t => {
       const before = idles
       while (idles < before + 2) await new Promise(resolve => setTimeout(resolve, 5))
     }
-    return { next, stop, idle, rest: () => all(lines), waited }
+    return { next, stop, idle, rest: () => all(lines), waited, troubles }
   }
 
   t.test('is read from its start, or from its last complete line on', async t => {
@@ -197,6 +200,46 @@ t.test('a followed file', async t => {
       await t.rejects(follow(path, true).rest(), { code: 'FILE_UNREADABLE' })
     }
   })
+
+  t.test('that cannot be read for a while is said once, and read on where it stood', async t => {
+    const path = join(t.testdir({ log: 'a\nto' }), 'log')
+    const tail = follow(path, true)
+    t.same(await tail.next(1), ['a'])
+    const coming = tail.next(1)
+    await rename(path, `${path}.aside`)
+    await symlink('log', path)
+    while (tail.troubles.length === 0) await new Promise(resolve => setTimeout(resolve, 5))
+    await tail.idle()
+    await rm(path)
+    await appendFile(`${path}.aside`, 'rn\n')
+    await rename(`${path}.aside`, path)
+    t.same(await coming, ['torn'])
+    t.match(tail.troubles, [/too many symbolic links/])
+    await tail.stop()
+  })
+
+  t.test(
+    'whose device fails is tried again, but not at the start',
+    { skip: !existsSync('/proc/self/mem') },
+    async t => {
+      // Nothing is mapped where the reading of it begins.
+      const path = join(t.testdir({ log: t.fixture('symlink', '/proc/self/mem') }), 'log')
+      await t.rejects(follow(path, true).rest(), { code: 'FILE_UNREADABLE', message: /device reports an error/ })
+      await rm(path)
+      await writeFile(path, 'a\n')
+      const tail = follow(path, true)
+      t.same(await tail.next(1), ['a'])
+      await rename(path, `${path}.1`)
+      await symlink('/proc/self/mem', path)
+      const coming = tail.next(2)
+      while (tail.troubles.length === 0) await new Promise(resolve => setTimeout(resolve, 5))
+      t.match(tail.troubles, [/device reports an error/])
+      await rm(path)
+      await writeFile(path, 'b\n')
+      t.same(await coming, ['=', 'b'])
+      await tail.stop()
+    },
+  )
 
   t.test('may vanish while it is read', async t => {
     const path = join(t.testdir({ log: 'a\n' }), 'log')

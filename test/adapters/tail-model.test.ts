@@ -1,9 +1,21 @@
 /**
  * The followed file against a model: an agent that writes, rotates, compresses, is emptied by copying and deleted, and
- * a reader that is stopped and killed at any time. Every complete line is read exactly once, in the order of writing.
+ * a reader that is stopped and killed at any time, or cannot read for a while. Every complete line is read exactly once, in the order of writing.
  */
 
-import { appendFile, copyFile, mkdir, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import {
+  appendFile,
+  copyFile,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
@@ -270,6 +282,19 @@ const remove = command(
   model => model.isPresent && model.torn === '',
 )
 
+/** For a time the path cannot be read at all: every look at it fails, as with a device's error or a right taken away. */
+const obstruct = (count: number, isKept: boolean) =>
+  command(`obstruct, read ${count}${isKept ? ', keep' : ''}`, async (model, { path, reader }) => {
+    const aside = `${path}.aside`
+    // At its very start it is an error.
+    await reader.take(1, false)
+    if (model.isPresent) await rename(path, aside)
+    await symlink(basename(path), path)
+    await reader.take(count, isKept)
+    await rm(path)
+    if (model.isPresent) await rename(aside, path)
+  })
+
 const read = (count: number, isKept: boolean) =>
   command(`read ${count}${isKept ? ', keep' : ''}`, async (_model, { reader }) => reader.take(count, isKept))
 
@@ -300,6 +325,7 @@ const commands = [
     .map(([how, between, isCompressed]) => copyTruncate(how, between, isCompressed)),
   fc.constant(remove),
   fc.tuple(fc.integer({ min: 1, max: 4 }), fc.boolean()).map(([count, isKept]) => read(count, isKept)),
+  fc.tuple(fc.integer({ min: 1, max: 4 }), fc.boolean()).map(([count, isKept]) => obstruct(count, isKept)),
   fc.constant(kill),
   fc.constant(drain),
 ]
