@@ -58,7 +58,7 @@ function compiled(path: string): Promise<unknown> {
 
 /** The least that any webhook on Fastify does: TLS, HTTP, the body parsed by Fastify's own parser, an answer. It judges nothing. */
 async function startBare({ tls }: ServerSettings): Promise<number> {
-  const { secureOptions } = (await compiled('webhook/server.js')) as typeof import('../src/webhook/server.js')
+  const { secureOptions } = (await compiled('webhook/tls-options.js')) as typeof import('../src/webhook/tls-options.js')
   const server = fastify({
     https: secureOptions(tls),
     logger: false,

@@ -4,16 +4,12 @@ import { randomBytes } from 'node:crypto'
 import type { AddressInfo, Server } from 'node:net'
 import { KnownError } from '../errors.js'
 import type { CompiledPolicy } from '../policy/index.js'
+import { VALIDATE_PATH } from '../webhook/plain-reviews.js'
 import type { AdmissionObserver, NamespaceLabels } from '../webhook/ports.js'
 import { recordToAll } from '../webhook/ports.js'
 import { createRecordIds, type RecordIds } from '../webhook/record-id.js'
-import {
-  createWebhookServer,
-  type ServingTls,
-  secureOptions,
-  VALIDATE_PATH,
-  type WebhookServer,
-} from '../webhook/server.js'
+import { createWebhookServer, type WebhookServer } from '../webhook/server.js'
+import { type ServingTls, secureOptions } from '../webhook/tls-options.js'
 import type { ListenAddress } from './listen-address.js'
 import { closeRecorders, openRecorders, type RecorderSettings, type Recorders } from './webhook-recorders.js'
 

@@ -19,7 +19,19 @@ export function declaredLength(headers: IncomingMessage['headers']): number | un
  * @param done called once; the body may be a part of a larger buffer, so copy what shall stay.
  */
 export function readBody(message: IncomingMessage, done: BodyRead): void {
-  const chunks: Buffer[] = []
+  // A small body comes with its head, and is there as soon as the parser is done with both: it takes no listeners, and
+  // with them two more turns of the queue.
+  process.nextTick(readAtOnce, message, done)
+}
+
+function readAtOnce(message: IncomingMessage, done: BodyRead): void {
+  const body: Buffer | null = message.read()
+  if (body !== null && message.complete) done(undefined, body)
+  else readOn(message, body, done)
+}
+
+function readOn(message: IncomingMessage, first: Buffer | null, done: BodyRead): void {
+  const chunks: Buffer[] = first === null ? [] : [first]
   message.on('data', (chunk: Buffer) => {
     chunks.push(chunk)
   })

@@ -50,11 +50,13 @@ const REVIEW = fieldsOf({
 
 export type ParsedReview = { readonly ok: true; readonly body: unknown } | { readonly ok: false }
 
+export type ReviewParser = (body: Buffer) => ParsedReview
+
 /**
  * A parser of bodies, as far as anything reads them: to every reader of a review the same as what `JSON.parse` gives, and
  * refused when that refuses. Most of a review is bookkeeping (managed fields, status) that would be made objects of.
  */
-export function createReviewParser(): (body: Buffer) => ParsedReview {
+export function createReviewParser(): ReviewParser {
   const reader = new JsonPartReader(REVIEW)
   return body => {
     const part = reader.read(body)

@@ -1,25 +1,15 @@
 /** The HTTPS server: built here, not yet listening. One route, `POST /validate`. */
 
-import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http'
-import type { Server } from 'node:https'
-import type { SecureContextOptions, TlsOptions } from 'node:tls'
+import { createServer as createHttpServer, type RequestListener } from 'node:http'
+import { createServer as createHttpsServer, type Server } from 'node:https'
 import underPressure from '@fastify/under-pressure'
-import type { FastifyInstance, FastifyReply, FastifyRequest, RouteGenericInterface } from 'fastify'
+import type { FastifyInstance, FastifyReply, RouteGenericInterface } from 'fastify'
 import fastify from 'fastify'
-import type { CompiledPolicy } from '../policy/index.js'
-import { decodeAdmissionReview, encodeAdmissionReview } from './admission-review.js'
-import { answerDecision, describeWarnings } from './answer.js'
-import { createDecisionRecord } from './decision-record.js'
-import { encodeDecisionRecord } from './encode-decision-record.js'
-import type { HttpError } from './http-errors.js'
-import { BODY_LIMIT_BYTES, HTTP_ERRORS, httpErrorOf, WebhookHttpError } from './http-errors.js'
-import { judge } from './judge.js'
-import type { AdmissionObserver, DecisionRecorder, NamespaceLabels, WebhookLog } from './ports.js'
-import type { RecordIds } from './record-id.js'
-import { declaredLength, readBody } from './request-body.js'
+import { BODY_LIMIT_BYTES, HTTP_ERRORS, WebhookHttpError } from './http-errors.js'
+import { answerPlain, isPlain, JSON_TYPE, type ReviewHandling, VALIDATE_PATH } from './plain-reviews.js'
 import { createReviewParser } from './review-part.js'
-
-export const VALIDATE_PATH = '/validate'
+import { answerReview, type ReviewService, refusalOf } from './review-service.js'
+import { type ServingTls, secureOptions } from './tls-options.js'
 
 /** The API server keeps up to 25 idle connections for 90 s: closing first would fail a review in flight. */
 const KEEP_ALIVE_TIMEOUT_MS = 120_000
@@ -33,89 +23,95 @@ const TIMEOUT_CHECK_MS = 5_000
 const MAX_CONNECTIONS = 1024
 /** Beyond it an answer would come too late for most of the queue: say so at once. */
 const MAX_EVENT_LOOP_DELAY_MS = 1_000
-/** Forward secrecy and authenticated encryption only: the suites of TLS 1.3, and those of 1.2 that have both. */
-const CIPHERS = [
-  'TLS_AES_128_GCM_SHA256',
-  'TLS_AES_256_GCM_SHA384',
-  'TLS_CHACHA20_POLY1305_SHA256',
-  'ECDHE-ECDSA-AES128-GCM-SHA256',
-  'ECDHE-RSA-AES128-GCM-SHA256',
-  'ECDHE-ECDSA-AES256-GCM-SHA384',
-  'ECDHE-RSA-AES256-GCM-SHA384',
-  'ECDHE-ECDSA-CHACHA20-POLY1305',
-  'ECDHE-RSA-CHACHA20-POLY1305',
-].join(':')
-const JSON_TYPE = 'application/json'
-/** As Fastify writes it. */
-const ANSWER_TYPE = 'application/json; charset=utf-8'
 
-export interface WebhookOptions {
-  /** Asked once a request, so that a policy can be replaced between two. */
-  readonly policy: () => CompiledPolicy
-  readonly labels: NamespaceLabels
-  readonly recorder: DecisionRecorder
-  readonly observer: AdmissionObserver
-  readonly log: WebhookLog
-  /** Milliseconds since the epoch. */
-  readonly now: () => number
-  readonly recordIds: RecordIds
-  /** Written into every record; undefined when there is but one cluster. */
-  readonly cluster: string | undefined
+export interface WebhookOptions extends ReviewService {
   /** Undefined serves plain HTTP: for tests that inject requests. */
   readonly tls: ServingTls | undefined
   /** True once the webhook stops: each answer then asks the API server to take another connection. Default: never. */
   readonly isStopping?: () => boolean
 }
 
-/** PEM. */
-export interface ServingTls {
-  readonly cert: string
-  readonly key: string
-  /** The CA of client certificates: with it, only clients that it signed are served. */
-  readonly ca?: string | undefined
-}
-
-/** For `createServer`, and for `setSecureContext` when the certificate is renewed: both need all of it. */
-export function secureOptions({ cert, key, ca }: ServingTls): SecureOptions {
-  const client = ca === undefined ? {} : { ca, requestCert: true, rejectUnauthorized: true }
-  return { cert, key, ...client, minVersion: 'TLSv1.2', ciphers: CIPHERS, honorCipherOrder: true }
-}
-
-type SecureOptions = SecureContextOptions & Pick<TlsOptions, 'requestCert' | 'rejectUnauthorized'>
-
-type Request = FastifyRequest<RouteGenericInterface, Server>
 type Reply = FastifyReply<RouteGenericInterface, Server>
-type ParseReview = ReturnType<typeof createReviewParser>
 
 export type WebhookServer = FastifyInstance<Server>
 
 /** Build the server. The caller listens and closes; closing finishes what is in flight and closes idle connections. */
 export function createWebhookServer(options: WebhookOptions): WebhookServer {
-  const server = buildServer(options)
-  server.server.headersTimeout = HEADERS_TIMEOUT_MS
-  server.server.maxConnections = MAX_CONNECTIONS
-  watchEventLoop(server)
-
-  // Fastify's own parser and Ajv are not used: the decoder is the one reader of a review.
   const parse = createReviewParser()
+  let isClosing = false
+  const handling: ReviewHandling = {
+    service: options,
+    parse,
+    isOverloaded: () => server.memoryUsage().eventLoopDelay > MAX_EVENT_LOOP_DELAY_MS,
+    isLast: () => isClosing || options.isStopping?.() === true,
+  }
+  const server = buildServer(options, handling)
+  server.addHook('preClose', done => {
+    isClosing = true
+    done()
+  })
+  watchEventLoop(server)
+  addRoutes(server, handling)
+  return server
+}
+
+/** Fastify on a server of ours, which looks at each request first. */
+function buildServer(options: WebhookOptions, handling: ReviewHandling): WebhookServer {
+  return fastify<Server>({
+    https: null,
+    serverFactory: handler =>
+      createNodeServer(options.tls, (request, response) => {
+        if (isPlain(request)) answerPlain(handling, request, response)
+        else handler(request, response)
+      }),
+    // A logger of Fastify's costs a sixth of a request; what matters is recorded or logged by us.
+    logger: false,
+    bodyLimit: BODY_LIMIT_BYTES,
+    // While closing, a review that still comes in is answered: a 503 would be a failed webhook to the API server.
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    frameworkErrors: (error, _request, reply) => {
+      refuse(handling, reply, error)
+    },
+  })
+}
+
+/** With the limits that Fastify would set on one of its own. */
+function createNodeServer(tls: ServingTls | undefined, listener: RequestListener): Server {
+  const timeouts = { connectionsCheckingInterval: TIMEOUT_CHECK_MS }
+  const server =
+    tls === undefined
+      ? // Inject-only: the one thing that sets it apart, TLS, nobody asks it for.
+        (createHttpServer(timeouts, listener) as Server)
+      : createHttpsServer({ ...secureOptions(tls), ...timeouts, handshakeTimeout: HANDSHAKE_TIMEOUT_MS }, listener)
+  server.keepAliveTimeout = KEEP_ALIVE_TIMEOUT_MS
+  server.requestTimeout = REQUEST_TIMEOUT_MS
+  server.headersTimeout = HEADERS_TIMEOUT_MS
+  server.maxConnections = MAX_CONNECTIONS
+  return server
+}
+
+function addRoutes(server: WebhookServer, handling: ReviewHandling): void {
+  const { service, parse, isOverloaded } = handling
+  // Fastify's own parser and Ajv are not used: the decoder is the one reader of a review.
   server.removeAllContentTypeParsers()
   server.addContentTypeParser(JSON_TYPE, { parseAs: 'buffer' }, (_request, body: Buffer, done) => {
     const parsed = parse(body)
     if (parsed.ok) done(null, parsed.body)
     else done(new WebhookHttpError(HTTP_ERRORS.BODY_NOT_JSON))
   })
-  server.setErrorHandler((error, _request, reply) => refuse(options, reply, error))
-  server.setNotFoundHandler((_request, reply) => refuse(options, reply, new WebhookHttpError(HTTP_ERRORS.NOT_FOUND)))
+  server.setErrorHandler((error, _request, reply) => refuse(handling, reply, error))
+  server.setNotFoundHandler((_request, reply) => refuse(handling, reply, new WebhookHttpError(HTTP_ERRORS.NOT_FOUND)))
+  const send = (reply: Reply, json: string): void => sendJson(handling, reply, json)
   server.route({
     method: 'POST',
     url: VALIDATE_PATH,
-    onRequest: (request, reply, next) => {
-      if (isOverloaded(server)) refuse(options, reply, new WebhookHttpError(HTTP_ERRORS.OVERLOADED))
-      else if (isPlain(request.raw.headers)) answerPlain(options, parse, request, reply)
+    onRequest: (_request, reply, next) => {
+      if (isOverloaded()) refuse(handling, reply, new WebhookHttpError(HTTP_ERRORS.OVERLOADED))
       else next()
     },
     handler: (request, reply) => {
-      answerReview(options, request.body, reply, sendJson)
+      answerReview(service, request.body, reply, send)
     },
   })
   server.route({
@@ -123,36 +119,10 @@ export function createWebhookServer(options: WebhookOptions): WebhookServer {
     url: VALIDATE_PATH,
     // Before the body is read: its size and type do not matter for a method that is not taken.
     onRequest: (_request, reply) => {
-      refuse(options, reply.header('allow', 'POST'), new WebhookHttpError(HTTP_ERRORS.METHOD_NOT_ALLOWED))
+      refuse(handling, reply.header('allow', 'POST'), new WebhookHttpError(HTTP_ERRORS.METHOD_NOT_ALLOWED))
       return Promise.resolve(reply)
     },
     handler: (_request, reply) => reply,
-  })
-  return server
-}
-
-function buildServer(options: WebhookOptions): WebhookServer {
-  const { tls } = options
-  return fastify({
-    https:
-      tls === undefined
-        ? null
-        : {
-            ...secureOptions(tls),
-            handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-            connectionsCheckingInterval: TIMEOUT_CHECK_MS,
-          },
-    // A logger of Fastify's costs a sixth of a request; what matters is recorded or logged by us.
-    logger: false,
-    bodyLimit: BODY_LIMIT_BYTES,
-    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    // While closing, a review that still comes in is answered: a 503 would be a failed webhook to the API server.
-    return503OnClosing: false,
-    forceCloseConnections: 'idle',
-    frameworkErrors: (error, _request, reply) => {
-      refuse(options, reply, error)
-    },
   })
 }
 
@@ -161,82 +131,12 @@ function watchEventLoop(server: WebhookServer): void {
   server.register(underPressure, {})
 }
 
-/** Looked at before a body is read, so that refusing costs next to nothing. */
-function isOverloaded(server: WebhookServer): boolean {
-  return server.memoryUsage().eventLoopDelay > MAX_EVENT_LOOP_DELAY_MS
-}
-
-/** What API servers send. All else goes through Fastify's own reading, which knows each way in which a body is wrong. */
-function isPlain(headers: IncomingHttpHeaders): boolean {
-  return (
-    headers['content-type'] === JSON_TYPE && (declaredLength(headers) ?? Number.POSITIVE_INFINITY) <= BODY_LIMIT_BYTES
-  )
-}
-
-/** The same as parser and handler do, without what Fastify does for those who need more. */
-function answerPlain(options: WebhookOptions, parse: ParseReview, request: Request, reply: Reply): void {
-  readBody(request.raw, (error, body) => {
-    try {
-      if (error !== undefined) throw error
-      if (body.length !== declaredLength(request.raw.headers)) throw new WebhookHttpError(HTTP_ERRORS.BODY_INCOMPLETE)
-      const parsed = parse(body)
-      if (!parsed.ok) throw new WebhookHttpError(HTTP_ERRORS.BODY_NOT_JSON)
-      answerReview(options, parsed.body, reply, sendRaw)
-    } catch (problem) {
-      refuse(options, reply, problem)
-    }
-  })
-}
-
-type Send = (options: WebhookOptions, reply: Reply, json: string) => void
-
-function answerReview(options: WebhookOptions, body: unknown, reply: Reply, send: Send): void {
-  const decoded = decodeAdmissionReview(body)
-  if (!decoded.ok) throw new WebhookHttpError({ ...HTTP_ERRORS.REVIEW_INVALID, message: decoded.problem })
-  const { request } = decoded
-  const startedMs = performance.now()
-  const policy = options.policy()
-  const now = options.now()
-  const judgement = judge(policy, request, options.labels, now)
-  if (judgement.status === 'passed') {
-    options.observer.passed(judgement.why)
-    send(options, reply, encodeAdmissionReview({ uid: request.uid, allowed: true }))
-    return
-  }
-  const { metadata, subject, decision } = judgement
-  const id = options.recordIds(now)
-  const warnings = describeWarnings(decision, subject, policy)
-  const answer = answerDecision(decision, { requestUid: request.uid, subject, policy, recordId: id, warnings })
-  send(options, reply, encodeAdmissionReview(answer))
-  // The answer is on its way: nothing from here on can delay it.
-  const { kind, dryRun } = request
-  options.observer.judged({ kind, decision, dryRun }, (performance.now() - startedMs) / 1000)
-  const decisionRecord = createDecisionRecord(request, metadata, decision, {
-    id,
-    now,
-    cluster: options.cluster,
-    policy,
-    warnings,
-  })
-  options.recorder.record(decisionRecord, encodeDecisionRecord(decisionRecord))
-}
-
-function sendJson(options: WebhookOptions, reply: Reply, json: string): void {
-  if (options.isStopping?.() === true) reply.header('connection', 'close')
+function sendJson({ isLast }: ReviewHandling, reply: Reply, json: string): void {
+  if (isLast()) reply.header('connection', 'close')
   reply.header('content-type', JSON_TYPE).send(json)
 }
 
-/** Past Fastify's own way out: neither hooks nor serialisers wait there. */
-function sendRaw(options: WebhookOptions, reply: Reply, json: string): void {
-  const headers: OutgoingHttpHeaders = { 'content-type': ANSWER_TYPE, 'content-length': Buffer.byteLength(json) }
-  if (options.isStopping?.() === true) headers['connection'] = 'close'
-  reply.hijack().raw.writeHead(200, headers).end(json)
-}
-
-/** One sentence, never a stack: what a bug threw goes to our log only. */
-function refuse(options: WebhookOptions, reply: Reply, error: unknown): void {
-  const { code, status, message }: HttpError = httpErrorOf(error)
-  options.observer.rejected(code)
-  if (code === 'INTERNAL') options.log.error({ err: error }, 'A request could not be judged')
-  sendJson(options, reply.code(status), JSON.stringify({ code, message }))
+function refuse(handling: ReviewHandling, reply: Reply, error: unknown): void {
+  const { status, json } = refusalOf(handling.service, error)
+  sendJson(handling, reply.code(status), json)
 }

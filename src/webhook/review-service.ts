@@ -1,0 +1,83 @@
+/** From the parsed body of a request to its answer and its record: the same, whichever way the body came in. */
+
+import type { CompiledPolicy } from '../policy/index.js'
+import { decodeAdmissionReview, encodeAdmissionReview } from './admission-review.js'
+import { answerDecision, describeWarnings } from './answer.js'
+import { createDecisionRecord } from './decision-record.js'
+import { encodeDecisionRecord } from './encode-decision-record.js'
+import { HTTP_ERRORS, type HttpErrorCode, httpErrorOf, WebhookHttpError } from './http-errors.js'
+import { judge } from './judge.js'
+import type { AdmissionObserver, DecisionRecorder, NamespaceLabels, WebhookLog } from './ports.js'
+import type { RecordIds } from './record-id.js'
+
+export interface ReviewService {
+  /** Asked once a request, so that a policy can be replaced between two. */
+  readonly policy: () => CompiledPolicy
+  readonly labels: NamespaceLabels
+  readonly recorder: DecisionRecorder
+  readonly observer: AdmissionObserver
+  readonly log: WebhookLog
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
+  readonly recordIds: RecordIds
+  /** Written into every record; undefined when there is but one cluster. */
+  readonly cluster: string | undefined
+}
+
+/** The code, the status and the JSON of an HTTP error. */
+export interface Refusal {
+  readonly code: HttpErrorCode
+  readonly status: number
+  readonly json: string
+}
+
+/**
+ * Judge, answer, then count and record.
+ *
+ * @param body what the request's JSON says.
+ * @param send called once with the JSON of the HTTP 200, as soon as it is known.
+ * @throws WebhookHttpError when the body is no review; then nothing was sent.
+ */
+export function answerReview<To>(
+  service: ReviewService,
+  body: unknown,
+  to: To,
+  send: (to: To, json: string) => void,
+): void {
+  const decoded = decodeAdmissionReview(body)
+  if (!decoded.ok) throw new WebhookHttpError({ ...HTTP_ERRORS.REVIEW_INVALID, message: decoded.problem })
+  const { request } = decoded
+  const startedMs = performance.now()
+  const policy = service.policy()
+  const now = service.now()
+  const judgement = judge(policy, request, service.labels, now)
+  if (judgement.status === 'passed') {
+    service.observer.passed(judgement.why)
+    send(to, encodeAdmissionReview({ uid: request.uid, allowed: true }))
+    return
+  }
+  const { metadata, subject, decision } = judgement
+  const id = service.recordIds(now)
+  const warnings = describeWarnings(decision, subject, policy)
+  const answer = answerDecision(decision, { requestUid: request.uid, subject, policy, recordId: id, warnings })
+  send(to, encodeAdmissionReview(answer))
+  // The answer is on its way: nothing from here on can delay it.
+  try {
+    const { kind, dryRun } = request
+    service.observer.judged({ kind, decision, dryRun }, (performance.now() - startedMs) / 1000)
+    const { cluster } = service
+    const decisionRecord = createDecisionRecord(request, metadata, decision, { id, now, cluster, policy, warnings })
+    service.recorder.record(decisionRecord, encodeDecisionRecord(decisionRecord))
+  } catch (error) {
+    // A bug, of which the client must not hear: it has its answer.
+    service.log.error({ err: error }, 'A decision could not be recorded')
+  }
+}
+
+/** One sentence, never a stack: what a bug threw goes to our log only. Each call counts one. */
+export function refusalOf({ observer, log }: ReviewService, error: unknown): Refusal {
+  const { code, status, message } = httpErrorOf(error)
+  observer.rejected(code)
+  if (code === 'INTERNAL') log.error({ err: error }, 'A request could not be judged')
+  return { code, status, json: JSON.stringify({ code, message }) }
+}
