@@ -4,30 +4,18 @@ import { createHash } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { KnownError } from '../errors.js'
 import {
+  assemblePolicy,
   type CompiledPolicy,
-  compileDocuments,
-  type DocumentPath,
-  type PolicyDocument,
+  compileDraft,
+  type PolicyDraft,
   readPolicyDocuments,
   runSteps,
-  type Steps,
 } from '../policy/index.js'
-import { type DocumentPlaces, locateValue } from './document-places.js'
 import { expandPath, readTextFile } from './text-file.js'
 import { type ParsedDocument, parsePolicyText, toPolicySource } from './yaml.js'
 
-/** So long, in milliseconds, a compilation that must not hold up anything goes on before it lets others have their turn. */
+/** So long, in milliseconds, what must not hold up anything goes on before it lets others have their turn. */
 const SLICE_MS = 5
-
-/** What the files say, in its right shape and with the places of all its parts: data that can cross threads. */
-export interface PolicyFiles {
-  readonly documents: readonly {
-    readonly file: string
-    readonly document: PolicyDocument
-    readonly places: DocumentPlaces
-  }[]
-  readonly revision: string
-}
 
 /**
  * Load one policy from all of the paths, in their order; a directory stands for its *.yaml, *.yml and *.json files in
@@ -36,11 +24,11 @@ export interface PolicyFiles {
  * @throws KnownError FILE_UNREADABLE or POLICY_INVALID.
  */
 export async function loadPolicy(paths: readonly string[]): Promise<CompiledPolicy> {
-  return runSteps(compileFiles(await readPolicyFiles(paths)))
+  return runSteps(assemblePolicy(await draftPolicy(paths)))
 }
 
-/** Read, parse and judge the shape: what takes longest, and needs nothing that is in memory. @throws as `loadPolicy`. */
-export async function readPolicyFiles(paths: readonly string[]): Promise<PolicyFiles> {
+/** All but the last step: what takes long, and gives nothing but data. @throws as `loadPolicy`. */
+export async function draftPolicy(paths: readonly string[]): Promise<PolicyDraft> {
   const files = (await Promise.all(paths.map(expandPath))).flat()
   const parsed: ParsedDocument[] = []
   for (const file of files) {
@@ -49,14 +37,12 @@ export async function readPolicyFiles(paths: readonly string[]): Promise<PolicyF
       throw new KnownError('POLICY_INVALID', `${file}:1:1: is empty; an ImagePolicy was expected`)
     parsed.push(...documents)
   }
-  const { placed, revision } = readPolicyDocuments(parsed.map(toPolicySource), sha256)
-  const documents = placed.map(({ source: { file, places }, document }) => ({ file, document, places }))
-  return { documents, revision }
+  return compileDraft(readPolicyDocuments(parsed.map(toPolicySource), sha256))
 }
 
-/** In slices, each but a few milliseconds long. @throws KnownError POLICY_INVALID. */
-export async function compileBetweenTurns(files: PolicyFiles, signal: AbortSignal): Promise<CompiledPolicy> {
-  const steps = compileFiles(files)
+/** The last step, in slices of a few milliseconds. */
+export async function assembleBetweenTurns(draft: PolicyDraft, signal: AbortSignal): Promise<CompiledPolicy> {
+  const steps = assemblePolicy(draft)
   for (;;) {
     const end = performance.now() + SLICE_MS
     do {
@@ -65,14 +51,6 @@ export async function compileBetweenTurns(files: PolicyFiles, signal: AbortSigna
     } while (performance.now() < end)
     await nextTurn(undefined, { signal })
   }
-}
-
-function compileFiles({ documents, revision }: PolicyFiles): Steps<CompiledPolicy> {
-  const placed = documents.map(({ file, document, places }) => ({
-    document,
-    source: { file, locate: (path: DocumentPath, offset?: number) => locateValue(places, document, path, offset) },
-  }))
-  return compileDocuments({ placed, revision })
 }
 
 function sha256(text: string): string {

@@ -1,8 +1,19 @@
 /** Which allow entry a denied image comes nearest to, and where the two part ways: most denials are typing errors. */
 
 import { editDistance } from './edit-distance.js'
+import {
+  childOf,
+  type EntryForest,
+  EXACT,
+  FIRST_ENTRY,
+  LAST_CHILD,
+  NAME,
+  nodeField,
+  patternText,
+  ringOf,
+} from './entry-forest.js'
 import type { EntryIndex } from './entry-index.js'
-import type { IndexNode, PatternEntry } from './entry-tree.js'
+import { lengthAt, textAt } from './flat-numbers.js'
 import type { ImageReference } from './image-reference.js'
 import type { ClosestEntry } from './verdict.js'
 
@@ -14,7 +25,7 @@ const MAX_COMPARED_LENGTH = 64
 
 /** The nearest allow entry of several indexes; undefined when not even the host is near. */
 export function findClosestEntry(
-  indexes: readonly EntryIndex<PatternEntry>[],
+  indexes: readonly EntryIndex<unknown>[],
   reference: ImageReference,
   segments: readonly string[],
 ): ClosestEntry | undefined {
@@ -23,61 +34,64 @@ export function findClosestEntry(
     const candidate = nearestIn(index, reference, segments)
     if (candidate !== undefined && (best === undefined || candidate.depth > best.depth)) best = candidate
   }
-  return best === undefined ? undefined : { pattern: best.entry.pattern.text, differsAt: best.differsAt }
+  return best === undefined ? undefined : { pattern: best.pattern(), differsAt: best.differsAt }
 }
 
 interface Candidate {
-  readonly entry: PatternEntry
+  readonly pattern: () => string
   readonly differsAt: string
   /** How much agrees: the host counts one, each segment one more, a near miss a half. */
   readonly depth: number
 }
 
 function nearestIn(
-  index: EntryIndex<PatternEntry>,
+  { forest, tree }: EntryIndex<unknown>,
   reference: ImageReference,
   segments: readonly string[],
 ): Candidate | undefined {
-  const host = index.hosts.get(reference.registry)
-  if (host !== undefined) return descend(host, reference, segments)
-  const near = nearest(index.hosts, reference.registry)
-  if (near === undefined) return undefined
-  return { entry: descend(near, reference, segments).entry, differsAt: reference.registry, depth: 0.5 }
+  const host = childOf(forest, tree.hosts, reference.registry)
+  if (host !== 0) return descend(forest, host, reference, segments)
+  const near = nearest(forest, tree.hosts, reference.registry)
+  if (near === 0) return undefined
+  return { ...descend(forest, near, reference, segments), differsAt: reference.registry, depth: 0.5 }
 }
 
-function descend(host: IndexNode<PatternEntry>, reference: ImageReference, segments: readonly string[]): Candidate {
+function descend(forest: EntryForest, host: number, reference: ImageReference, segments: readonly string[]): Candidate {
+  const patternAt = (node: number) => () => patternText(forest, nodeField(forest, node, FIRST_ENTRY))
   let node = host
   for (const [depth, segment] of segments.entries()) {
-    const child = node.children?.get(segment)
-    if (child !== undefined) {
+    const child = childOf(forest, node, segment)
+    if (child !== 0) {
       node = child
       continue
     }
-    const near = node.children === undefined ? undefined : nearest(node.children, segment)
-    if (near !== undefined) return { entry: near.first, differsAt: segment, depth: depth + 1.5 }
-    return { entry: node.first, differsAt: segment, depth: depth + 1 }
+    const near = nearest(forest, node, segment)
+    if (near !== 0) return { pattern: patternAt(near), differsAt: segment, depth: depth + 1.5 }
+    return { pattern: patternAt(node), differsAt: segment, depth: depth + 1 }
   }
-  const isTagOrDigest = node.exact !== undefined
+  const isTagOrDigest = nodeField(forest, node, EXACT) !== 0
   const differsAt = isTagOrDigest ? (reference.digest ?? reference.tag ?? '') : (segments.at(-1) ?? '')
-  return { entry: node.first, differsAt, depth: segments.length + (isTagOrDigest ? 1.5 : 1) }
+  return { pattern: patternAt(node), differsAt, depth: segments.length + (isTagOrDigest ? 1.5 : 1) }
 }
 
-function nearest(
-  nodes: ReadonlyMap<string, IndexNode<PatternEntry>>,
-  name: string,
-): IndexNode<PatternEntry> | undefined {
-  if (name.length > MAX_COMPARED_LENGTH) return undefined
+/** The step from a node whose text is nearest to a name, or 0. */
+function nearest(forest: EntryForest, parent: number, name: string): number {
+  if (name.length > MAX_COMPARED_LENGTH) return 0
   const limit = Math.min(2, Math.floor(name.length / 3))
-  let best: { node: IndexNode<PatternEntry>; distance: number } | undefined
+  let best = 0
+  let leastDistance = limit + 1
   let listed = 0
   let compared = 0
-  for (const [known, node] of nodes) {
+  for (const node of ringOf(forest, nodeField(forest, parent, LAST_CHILD))) {
     listed += 1
     if (listed > MAX_LISTED || compared >= MAX_COMPARED) break
-    if (Math.abs(known.length - name.length) > limit) continue
+    const known = nodeField(forest, node, NAME)
+    if (Math.abs(lengthAt(forest.texts, known) - name.length) > limit) continue
     compared += 1
-    const distance = editDistance(known, name, limit)
-    if (distance <= limit && (best === undefined || distance < best.distance)) best = { node, distance }
+    const distance = editDistance(textAt(forest.texts, known), name, limit)
+    if (distance >= leastDistance) continue
+    best = node
+    leastDistance = distance
   }
-  return best?.node
+  return best
 }

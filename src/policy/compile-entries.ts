@@ -1,14 +1,13 @@
 /** From the entries of a document to compiled ones, with every problem at its place. */
 
-import type { GlobCompiler } from './glob.js'
+import type { EntryTree } from './entry-forest.js'
+import type { ForestBuilder } from './forest-builder.js'
 import { DOCKER_HUB, parseImageReference, splitName } from './image-reference.js'
-import type { DeniedTag } from './namespace-rules.js'
-import { admitsPublicRegistry, type Pattern, parsePattern, parseTagRule } from './pattern.js'
+import { admitsPublicRegistry, type Pattern, parsePattern } from './pattern.js'
 import { faultOfTag } from './pattern-fault.js'
 import type { AllowEntryDocument, DenyEntryDocument } from './policy-document.js'
-import type { MirrorEntry, PolicyEntry } from './policy-entry.js'
-import { type DocumentPath, formatOrigin, type ProblemList, type ValueLocator } from './policy-problem.js'
-import { endsStep, type Steps } from './steps.js'
+import type { Mirror } from './policy-draft.js'
+import { type DocumentPath, formatOrigin, type Origin, type ProblemList, type ValueLocator } from './policy-problem.js'
 
 /** Where one item of a merged list comes from. */
 export interface Placed<Value> {
@@ -31,38 +30,32 @@ export function itemsOf<Value>(lists: readonly PlacedList<Value>[]): readonly Pl
   )
 }
 
-/** What a compilation gathers: what stops it, what it only warns about, its globs, and the next free ordinal. */
+/** What a compilation gathers: what stops it, what it only warns about, and the entries of all lists. */
 export interface Compilation {
   readonly errors: ProblemList
   readonly warnings: ProblemList
-  readonly globs: GlobCompiler
-  nextOrdinal(): number
+  readonly forest: ForestBuilder
 }
 
-export function* compileAllowEntries(
-  lists: readonly PlacedList<AllowEntryDocument>[],
-  run: Compilation,
-): Steps<readonly PolicyEntry[]> {
-  return yield* compileEntries(lists, run, ({ pattern }, item) => {
+export function compileAllowEntries(lists: readonly PlacedList<AllowEntryDocument>[], run: Compilation): EntryTree {
+  return compileEntries(lists, run, (pattern, item) => {
     if (!admitsPublicRegistry(pattern)) return
     const hint = 'name the organisations or repositories that you trust'
     run.warnings.add(item.source, pathOfPattern(item), `admits whatever anybody publishes on ${pattern.text}`, hint)
   })
 }
 
-export function* compileDenyEntries(
-  lists: readonly PlacedList<DenyEntryDocument>[],
-  run: Compilation,
-): Steps<readonly PolicyEntry[]> {
-  return yield* compileEntries(lists, run, (entry, { source, path }) => {
-    const fix = entry.fix === undefined ? undefined : parseImageReference(entry.fix)
-    if (fix?.ok === false) run.errors.add(source, [...path, 'fix'], `is no image reference: ${fix.problem}`)
+export function compileDenyEntries(lists: readonly PlacedList<DenyEntryDocument>[], run: Compilation): EntryTree {
+  return compileEntries(lists, run, (_, { value, source, path }) => {
+    const fix = fieldsOf(value).fix
+    const parsed = fix === undefined ? undefined : parseImageReference(fix)
+    if (parsed?.ok === false) run.errors.add(source, [...path, 'fix'], `is no image reference: ${parsed.problem}`)
   })
 }
 
 /** A pattern of any list, or undefined after its fault was noted. */
 export function compilePattern({ value, source, path }: Placed<string>, run: Compilation): Pattern | undefined {
-  const parsed = parsePattern(value, run.globs)
+  const parsed = parsePattern(value)
   if (!parsed.ok) {
     const { message, hint, offset } = parsed.fault
     run.errors.add(source, path, `pattern ${JSON.stringify(value)} ${message}`, hint, offset)
@@ -74,33 +67,42 @@ export function compilePattern({ value, source, path }: Placed<string>, run: Com
   return parsed.pattern
 }
 
-export function compileDeniedTags(items: readonly Placed<string>[], run: Compilation): readonly DeniedTag[] {
-  return items.flatMap(({ value, source, path }) => {
+export function compileDeniedTags(items: readonly Placed<string>[], run: Compilation): readonly string[] {
+  for (const { value, source, path } of items) {
     const fault = faultOfTag(value, 0)
-    if (fault !== undefined) {
-      run.errors.add(source, path, `${JSON.stringify(value)}: ${fault.message}`, fault.hint, fault.offset)
-      return []
-    }
-    return [{ text: value, rule: parseTagRule(value, run.globs) }]
-  })
+    if (fault === undefined) continue
+    run.errors.add(source, path, `${JSON.stringify(value)}: ${fault.message}`, fault.hint, fault.offset)
+  }
+  return items.map(({ value }) => value)
 }
 
 export function compileMirrors(
   items: readonly Placed<{ readonly from: string; readonly to: string }>[],
   run: Compilation,
-): readonly MirrorEntry[] {
-  return items.flatMap(({ value, source, path }) => {
-    const pattern = compilePattern({ value: value.from, source, path: [...path, 'from'] }, run)
+): { readonly mirrors: readonly Mirror[]; readonly mirrorTree: EntryTree } {
+  const mirrors: Mirror[] = []
+  const tree = run.forest.beginTree()
+  for (const { value, source, path } of items) {
+    const at = [...path, 'from']
+    const pattern = compilePattern({ value: value.from, source, path: at }, run)
     const to = compileMirrorTarget({ value: value.to, source, path: [...path, 'to'] }, run)
-    if (pattern === undefined || to === undefined) return []
+    if (pattern === undefined || to === undefined) continue
     const isPlain = pattern.parts.every(part => typeof part === 'string') && !pattern.isHostWildcard
     if (!isPlain || pattern.tag.kind !== 'any' || pattern.digest !== undefined) {
       const hint = 'write host/path, or host/path/* for everything below'
-      run.errors.add(source, [...path, 'from'], 'a mirror maps one repository, or everything below one path', hint)
-      return []
+      run.errors.add(source, at, 'a mirror maps one repository, or everything below one path', hint)
+      continue
     }
-    return [{ pattern, to, ordinal: run.nextOrdinal() }]
-  })
+    run.forest.insert(tree, pattern, { at: originAt(source, at) })
+    mirrors.push({ depth: pattern.parts.length, to })
+  }
+  return { mirrors, mirrorTree: run.forest.endTree(tree) }
+}
+
+/** Where the value at a path stands. */
+export function originAt(source: ValueLocator, path: DocumentPath): Origin {
+  const { line, column } = source.locate(path)
+  return { file: source.file, line, column }
 }
 
 function compileMirrorTarget({ value, source, path }: Placed<string>, run: Compilation): string | undefined {
@@ -114,47 +116,39 @@ function compileMirrorTarget({ value, source, path }: Placed<string>, run: Compi
   return undefined
 }
 
-type PlacedEntry = Placed<AllowEntryDocument | DenyEntryDocument>
+type EntryDocument = AllowEntryDocument | DenyEntryDocument
+type PlacedEntry = Placed<EntryDocument>
 
 /** @param check notes what else is wrong, or doubtful, about an entry whose pattern is in order. */
-function* compileEntries(
-  lists: readonly PlacedList<AllowEntryDocument | DenyEntryDocument>[],
+function compileEntries(
+  lists: readonly PlacedList<EntryDocument>[],
   run: Compilation,
-  check: (entry: PolicyEntry, item: PlacedEntry) => void,
-): Steps<readonly PolicyEntry[]> {
-  const entries: PolicyEntry[] = []
-  const firsts = new Map<string, PolicyEntry>()
+  check: (pattern: Pattern, item: PlacedEntry) => void,
+): EntryTree {
+  const tree = run.forest.beginTree()
   for (const { values, source, path } of lists) {
     for (const [index, value] of values.entries()) {
-      if (endsStep(index)) yield
       const item = { value, source, path: [...path, index] }
-      const entry = compileEntry(item, run)
-      if (entry === undefined) continue
-      check(entry, item)
-      const first = firsts.get(entry.pattern.normalised)
-      if (first === undefined) firsts.set(entry.pattern.normalised, entry)
-      else warnOfDuplicate(first, item, run)
-      entries.push(entry)
+      const { pattern: written, reason, fix } = fieldsOf(value)
+      const pattern = compilePattern({ value: written, source, path: pathOfPattern(item) }, run)
+      if (pattern === undefined) continue
+      check(pattern, item)
+      const first = run.forest.insert(tree, pattern, { at: originAt(source, item.path), reason, fix })
+      if (first !== undefined) warnOfDuplicate(first, item, run)
     }
   }
-  return entries
+  return run.forest.endTree(tree)
 }
 
-function compileEntry(item: PlacedEntry, run: Compilation): PolicyEntry | undefined {
-  const { value, source, path } = item
-  const fields: DenyEntryDocument & object = typeof value === 'string' ? { pattern: value } : value
-  const pattern = compilePattern({ value: fields.pattern, source, path: pathOfPattern(item) }, run)
-  if (pattern === undefined) return undefined
-  const { line, column } = source.locate(path)
-  const { reason, owner, fix } = fields
-  return { pattern, ordinal: run.nextOrdinal(), at: { file: source.file, line, column }, reason, owner, fix }
+function fieldsOf(value: EntryDocument): DenyEntryDocument & object {
+  return typeof value === 'string' ? { pattern: value } : value
 }
 
 function pathOfPattern({ value, path }: PlacedEntry): DocumentPath {
   return typeof value === 'string' ? path : [...path, 'pattern']
 }
 
-function warnOfDuplicate(first: PolicyEntry, item: PlacedEntry, run: Compilation): void {
-  const message = `says the same as ${formatOrigin(first.at)}`
+function warnOfDuplicate(first: Origin, item: PlacedEntry, run: Compilation): void {
+  const message = `says the same as ${formatOrigin(first)}`
   run.warnings.add(item.source, pathOfPattern(item), message, 'remove one of the two')
 }

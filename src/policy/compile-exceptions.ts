@@ -1,30 +1,26 @@
 /** Exceptions: compiled, with their dates read and their scopes checked. */
 
-import { type Compilation, compilePattern, type Placed } from './compile-entries.js'
-import { countStars, type GlobMatcher, MAX_STARS } from './glob.js'
+import { type Compilation, compilePattern, originAt, type Placed } from './compile-entries.js'
+import type { EntryTree } from './entry-forest.js'
+import { countStars, MAX_STARS } from './glob.js'
 import type { ExceptionDocument } from './policy-document.js'
-import type { ExceptionEntry, ImageException } from './policy-entry.js'
+import type { ExceptionDraft } from './policy-draft.js'
 import { type DocumentPath, formatOrigin, type ValueLocator } from './policy-problem.js'
-import { endsStep, type Steps } from './steps.js'
 
 const TIMESTAMP = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:\d{2})$/
 const NAMESPACE_GLOB = /^[a-z0-9*](?:[a-z0-9*-]{0,61}[a-z0-9*])?$/
 const TOOL_GLOB = /^[a-z0-9*][a-z0-9*._+/ -]{0,99}$/
 
 export interface CompiledExceptions {
-  readonly exceptions: readonly ImageException[]
-  readonly entries: readonly ExceptionEntry[]
+  readonly exceptions: readonly ExceptionDraft[]
+  readonly exceptionTree: EntryTree
 }
 
-export function* compileExceptions(
-  items: readonly Placed<ExceptionDocument>[],
-  run: Compilation,
-): Steps<CompiledExceptions> {
-  const exceptions: ImageException[] = []
-  const entries: ExceptionEntry[] = []
-  const seen = new Map<string, ImageException>()
-  for (const [position, item] of items.entries()) {
-    if (endsStep(position)) yield
+export function compileExceptions(items: readonly Placed<ExceptionDocument>[], run: Compilation): CompiledExceptions {
+  const exceptions: ExceptionDraft[] = []
+  const seen = new Map<string, ExceptionDraft>()
+  const tree = run.forest.beginTree()
+  for (const item of items) {
     const exception = compileException(item, run)
     const former = seen.get(exception.id)
     if (former !== undefined) {
@@ -37,35 +33,36 @@ export function* compileExceptions(
     seen.set(exception.id, exception)
     exceptions.push(exception)
     for (const [index, image] of exception.images.entries()) {
-      const pattern = compilePattern({ value: image, source: item.source, path: [...item.path, 'images', index] }, run)
-      if (pattern !== undefined) entries.push({ pattern, exception, ordinal: run.nextOrdinal() })
+      const path = [...item.path, 'images', index]
+      const pattern = compilePattern({ value: image, source: item.source, path }, run)
+      if (pattern !== undefined) run.forest.insert(tree, pattern, { at: originAt(item.source, path) })
     }
   }
-  return { exceptions, entries }
+  return { exceptions, exceptionTree: run.forest.endTree(tree) }
 }
 
-/** Matchers for names of namespaces, each bad one noted; no name at all matches nothing. */
+/** Globs for names of namespaces, each bad one noted. */
 export function compileNamespaceGlobs(
   names: readonly string[],
   source: ValueLocator,
   path: DocumentPath,
   run: Compilation,
-): readonly GlobMatcher[] {
+): readonly string[] {
   return compileGlobs(names, { source, path, shape: NAMESPACE_GLOB, noun: 'name of a namespace' }, run)
 }
 
-/** Matchers for names of tools, which are in lower case. */
+/** Globs for names of tools, which are in lower case. */
 export function compileToolGlobs(
   names: readonly string[],
   source: ValueLocator,
   path: DocumentPath,
   run: Compilation,
-): readonly GlobMatcher[] {
+): readonly string[] {
   const lower = names.map(name => name.toLowerCase())
   return compileGlobs(lower, { source, path, shape: TOOL_GLOB, noun: 'name of a tool' }, run)
 }
 
-function compileException({ value, source, path }: Placed<ExceptionDocument>, run: Compilation): ImageException {
+function compileException({ value, source, path }: Placed<ExceptionDocument>, run: Compilation): ExceptionDraft {
   if (value.images === undefined && value.tools === undefined) {
     run.errors.add(source, path, 'an exception names images or tools', 'add "images" or "tools"')
   }
@@ -73,20 +70,17 @@ function compileException({ value, source, path }: Placed<ExceptionDocument>, ru
   const from =
     value.from === undefined ? Number.NEGATIVE_INFINITY : readTime(value.from, source, [...path, 'from'], run)
   if (from >= expires) run.errors.add(source, [...path, 'expires'], 'lies before "from"')
-  const tools = (value.tools ?? []).map(tool => tool.toLowerCase())
   return {
     id: value.id,
     images: value.images ?? [],
-    tools,
-    namespaces: value.namespaces,
+    tools: compileToolGlobs(value.tools ?? [], source, [...path, 'tools'], run),
+    namespaces: compileNamespaceGlobs(value.namespaces, source, [...path, 'namespaces'], run),
     from,
     expires,
     reason: value.reason,
     owner: value.owner,
     ticket: value.ticket,
-    at: { file: source.file, ...source.locate(path) },
-    isNamespace: anyOf(compileNamespaceGlobs(value.namespaces, source, [...path, 'namespaces'], run)),
-    isTool: anyOf(compileToolGlobs(tools, source, [...path, 'tools'], run)),
+    at: originAt(source, path),
   }
 }
 
@@ -97,7 +91,7 @@ interface GlobScope {
   readonly noun: string
 }
 
-function compileGlobs(globs: readonly string[], scope: GlobScope, run: Compilation): readonly GlobMatcher[] {
+function compileGlobs(globs: readonly string[], scope: GlobScope, run: Compilation): readonly string[] {
   return globs.flatMap((glob, index) => {
     const at = [...scope.path, index]
     if (!scope.shape.test(glob)) {
@@ -113,12 +107,8 @@ function compileGlobs(globs: readonly string[], scope: GlobScope, run: Compilati
       run.errors.add(scope.source, at, `${JSON.stringify(glob)} holds more than ${MAX_STARS} "*"`)
       return []
     }
-    return [run.globs(glob)]
+    return [glob]
   })
-}
-
-function anyOf(matchers: readonly GlobMatcher[]): GlobMatcher {
-  return text => matchers.some(matches => matches(text))
 }
 
 /** Milliseconds since the epoch; NaN, with the problem noted, for what is no time. */

@@ -2,8 +2,9 @@
 
 import type { Compilation, Placed } from './compile-entries.js'
 import { compileNamespaceGlobs, compileToolGlobs, readTime } from './compile-exceptions.js'
-import { createWallClock, type MaintenanceWindow, type SingleSchedule, type WeeklySchedule } from './maintenance.js'
+import { createWallClock } from './maintenance.js'
 import type { MaintenanceDocument } from './policy-document.js'
+import type { MaintenanceDraft, ScheduleDraft } from './policy-draft.js'
 
 const DAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat']
 const START = /^([01]\d|2[0-3]):([0-5]\d)$/
@@ -17,7 +18,7 @@ export function compileMaintenance(
   items: readonly Placed<MaintenanceDocument>[],
   taken: readonly string[],
   run: Compilation,
-): readonly MaintenanceWindow[] {
+): readonly MaintenanceDraft[] {
   const ids = new Set(taken)
   return items.flatMap(item => {
     const { value, source, path } = item
@@ -33,16 +34,16 @@ export function compileMaintenance(
         id: value.id,
         reason: value.reason,
         owner: value.owner,
-        isNamespace: name => namespaces.some(matches => matches(name)),
-        isTool: tools && (name => tools.some(matches => matches(name))),
-        kinds: value.kinds && new Set(value.kinds),
+        namespaces,
+        tools,
+        kinds: value.kinds,
         schedule,
-      } satisfies MaintenanceWindow,
+      },
     ]
   })
 }
 
-function scheduleOf(item: Placed<MaintenanceDocument>, run: Compilation): SingleSchedule | WeeklySchedule | undefined {
+function scheduleOf(item: Placed<MaintenanceDocument>, run: Compilation): ScheduleDraft | undefined {
   const { from, until, days, start, duration, timeZone } = item.value
   const isOnce = from !== undefined && until !== undefined
   const isWeekly = days !== undefined && start !== undefined && duration !== undefined
@@ -57,7 +58,7 @@ function scheduleOf(item: Placed<MaintenanceDocument>, run: Compilation): Single
 }
 
 function onceOf({ source, path }: Placed<MaintenanceDocument>, from: string, until: string, run: Compilation) {
-  const schedule: SingleSchedule = {
+  const schedule: ScheduleDraft = {
     type: 'once',
     from: readTime(from, source, [...path, 'from'], run),
     until: readTime(until, source, [...path, 'until'], run),
@@ -66,7 +67,7 @@ function onceOf({ source, path }: Placed<MaintenanceDocument>, from: string, unt
   return schedule
 }
 
-function weeklyOf({ value, source, path }: Placed<MaintenanceDocument>, run: Compilation): WeeklySchedule | undefined {
+function weeklyOf({ value, source, path }: Placed<MaintenanceDocument>, run: Compilation): ScheduleDraft | undefined {
   const { days = [], start = '', duration = '', timeZone = 'UTC' } = value
   const [, hours, minutes] = START.exec(start) ?? []
   if (hours === undefined) {
@@ -77,14 +78,14 @@ function weeklyOf({ value, source, path }: Placed<MaintenanceDocument>, run: Com
     const hint = 'write e.g. 90m, 2h or 1d; 7d at most'
     run.errors.add(source, [...path, 'duration'], `${JSON.stringify(duration)} is no duration of a window`, hint)
   }
-  const clock = clockOf(timeZone)
-  if (clock === undefined) {
+  const isZone = isTimeZone(timeZone)
+  if (!isZone) {
     const hint = 'write e.g. UTC or Europe/Berlin'
     run.errors.add(source, [...path, 'timeZone'], `${JSON.stringify(timeZone)} is no time zone`, hint)
   }
-  if (hours === undefined || durationMs === undefined || clock === undefined) return undefined
+  if (hours === undefined || durationMs === undefined || !isZone) return undefined
   const startMinutes = Number(hours) * 60 + Number(minutes)
-  return { type: 'weekly', days: new Set(days.map(day => DAYS.indexOf(day))), startMinutes, durationMs, clock }
+  return { type: 'weekly', days: days.map(day => DAYS.indexOf(day)), startMinutes, durationMs, timeZone }
 }
 
 function readDuration(text: string): number | undefined {
@@ -94,10 +95,11 @@ function readDuration(text: string): number | undefined {
   return ms <= MAX_DURATION_MS ? ms : undefined
 }
 
-function clockOf(timeZone: string) {
+function isTimeZone(timeZone: string): boolean {
   try {
-    return createWallClock(timeZone)
+    createWallClock(timeZone)
+    return true
   } catch {
-    return undefined
+    return false
   }
 }

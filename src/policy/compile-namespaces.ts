@@ -10,19 +10,16 @@ import {
   type PlacedList,
 } from './compile-entries.js'
 import { compileNamespaceGlobs } from './compile-exceptions.js'
-import { buildEntryIndex } from './entry-index.js'
-import type { NamespaceRule } from './namespace-rules.js'
 import type { NamespaceRuleDocument } from './policy-document.js'
-import type { Steps } from './steps.js'
+import type { NamespaceRuleDraft } from './policy-draft.js'
 
-export function* compileNamespaceRules(
+export function compileNamespaceRules(
   items: readonly Placed<NamespaceRuleDocument>[],
   run: Compilation,
-): Steps<readonly NamespaceRule[]> {
-  const rules: NamespaceRule[] = []
+): readonly NamespaceRuleDraft[] {
+  const rules: NamespaceRuleDraft[] = []
   for (const item of items) {
     const { value, source, path } = item
-    yield
     const target = targetOf(item, run)
     if (target === undefined) continue
     const listOf = <Value>(values: readonly Value[] | undefined, ...below: string[]): PlacedList<Value> => {
@@ -33,8 +30,8 @@ export function* compileNamespaceRules(
       mode: value.mode,
       requireDigest: value.digest?.require,
       deniedTags: compileDeniedTags(itemsOf([listOf(value.tags?.deny, 'tags', 'deny')]), run),
-      allow: yield* buildEntryIndex(yield* compileAllowEntries([listOf(value.allow, 'allow')], run)),
-      deny: yield* buildEntryIndex(yield* compileDenyEntries([listOf(value.deny, 'deny')], run)),
+      allow: compileAllowEntries([listOf(value.allow, 'allow')], run),
+      deny: compileDenyEntries([listOf(value.deny, 'deny')], run),
     })
   }
   return rules
@@ -43,7 +40,7 @@ export function* compileNamespaceRules(
 function targetOf(
   { value, source, path }: Placed<NamespaceRuleDocument>,
   run: Compilation,
-): NamespaceRule['target'] | undefined {
+): NamespaceRuleDraft['target'] | undefined {
   const { names, selector } = value
   if (names !== undefined && selector !== undefined) {
     run.errors.add(

@@ -1,5 +1,6 @@
 /** From policy documents, several of them merged, to one compiled policy; throws with every problem at once. */
 
+import { assemblePolicy } from './assemble-policy.js'
 import {
   type Compilation,
   compileAllowEntries,
@@ -12,18 +13,20 @@ import {
 import { compileExceptions } from './compile-exceptions.js'
 import { compileMaintenance } from './compile-maintenance.js'
 import { compileNamespaceRules } from './compile-namespaces.js'
-import type { CompiledPolicy, RuntimeTools } from './compiled-policy.js'
-import { buildEntryIndex, type EntryIndex } from './entry-index.js'
+import type { CompiledPolicy } from './compiled-policy.js'
+import { type EntryForest, type EntryTree, entryField, FIX, originOf } from './entry-forest.js'
 import { evaluate } from './evaluate.js'
-import { createGlobCompiler } from './glob.js'
+import { ForestBuilder } from './forest-builder.js'
 import { MAX_STEPS, workOf } from './match-work.js'
-import { createRulesResolver, type NamespaceRule, type NamespaceRules, type RuleSet } from './namespace-rules.js'
 import type { PolicySpec } from './policy-document.js'
 import { type PlacedDocument, type PolicyDocuments, readPolicyDocuments } from './policy-documents.js'
-import type { ExceptionEntry } from './policy-entry.js'
+import type { DefaultsDraft, PolicyDraft, RuleSetDraft, RuntimeTools } from './policy-draft.js'
+import { readPolicyEntry } from './policy-entry.js'
 import { type PolicyProblem, type PolicySource, ProblemList, type ValueLocator } from './policy-problem.js'
-import { runSteps, type Steps } from './steps.js'
-import type { Mode } from './verdict.js'
+import { runSteps } from './steps.js'
+
+/** A list of a hundred thousand doubtful entries is doubtful in one way. */
+const MAX_WARNINGS = 1_000
 
 /**
  * Compile one policy from its documents, in the order in which they are named.
@@ -34,123 +37,90 @@ import type { Mode } from './verdict.js'
  * @throws KnownError POLICY_INVALID with every problem as `file:line:column: path: message (hint)`, one a line.
  */
 export function compilePolicy(sources: readonly PolicySource[], hash: (text: string) => string): CompiledPolicy {
-  return runSteps(compileDocuments(readPolicyDocuments(sources, hash)))
+  return runSteps(assemblePolicy(compileDraft(readPolicyDocuments(sources, hash))))
 }
-/** The same in steps, from documents whose shape has been judged. @throws as `compilePolicy` does. */
-export function* compileDocuments({ placed, revision }: PolicyDocuments): Steps<CompiledPolicy> {
-  const run = createCompilation()
+
+/** All that can go wrong, and all that takes long; the rest is `assemblePolicy`. @throws as `compilePolicy` does. */
+export function compileDraft({ placed, revision }: PolicyDocuments): PolicyDraft {
+  const run: Compilation = { errors: new ProblemList(), warnings: new ProblemList(), forest: new ForestBuilder() }
   const lists = <Value>(
     pick: (spec: PolicySpec) => readonly Value[] | undefined,
     ...path: string[]
   ): PlacedList<Value>[] =>
     placed.map(({ source, document }) => ({ values: pick(document.spec) ?? [], source, path: ['spec', ...path] }))
+  const items = <Value>(pick: (spec: PolicySpec) => readonly Value[] | undefined, ...path: string[]) =>
+    itemsOf(lists(pick, ...path))
 
   checkAllowIsThere(placed, run)
-  const deniedTags = lists(spec => spec.tags?.deny, 'tags', 'deny')
-  const allow = lists(spec => spec.allow, 'allow')
-  const deny = lists(spec => spec.deny, 'deny')
-  const defaults: Defaults = {
+  const defaults: DefaultsDraft = {
     mode: single(placed, run, spec => spec.mode, 'mode') ?? 'enforce',
     requireDigest: single(placed, run, spec => spec.digest?.require, 'digest', 'require'),
-    deniedTags: compileDeniedTags(itemsOf(deniedTags), run),
-    allow: yield* buildEntryIndex(yield* compileAllowEntries(allow, run)),
-    deny: yield* buildEntryIndex(yield* compileDenyEntries(deny, run)),
+    deniedTags: compileDeniedTags(
+      items(spec => spec.tags?.deny, 'tags', 'deny'),
+      run,
+    ),
+    allow: compileAllowEntries(
+      lists(spec => spec.allow, 'allow'),
+      run,
+    ),
+    deny: compileDenyEntries(
+      lists(spec => spec.deny, 'deny'),
+      run,
+    ),
   }
-  const namespaces = lists(spec => spec.namespaces, 'namespaces')
-  const rules = yield* compileNamespaceRules(itemsOf(namespaces), run)
-  const listed = lists(spec => spec.exceptions, 'exceptions')
-  const { exceptions, entries } = yield* compileExceptions(itemsOf(listed), run)
-  const windows = lists(spec => spec.runtime?.maintenance, 'runtime', 'maintenance')
-  const taken = exceptions.map(({ id }) => id)
-  const maintenance = compileMaintenance(itemsOf(windows), taken, run)
-  const mirrors = lists(spec => spec.mirrors, 'mirrors')
-  const exceptionIndex = yield* buildEntryIndex(entries)
-  const mirrorIndex = yield* buildEntryIndex(compileMirrors(itemsOf(mirrors), run))
-  const policy = assemble(defaults, rules, {
-    name: [...new Set(placed.map(({ document }) => document.metadata.name))].join('+'),
-    revision,
-    help: single(placed, run, spec => spec.help, 'help'),
-    runtime: mergeRuntime(placed, run),
-    maintenance,
-    exceptions,
-    exceptionIndex,
-    mirrorIndex,
-  })
-  yield* checkWork([defaults, ...rules], exceptionIndex, run)
+  const rules = compileNamespaceRules(
+    items(spec => spec.namespaces, 'namespaces'),
+    run,
+  )
+  const ofExceptions = compileExceptions(
+    items(spec => spec.exceptions, 'exceptions'),
+    run,
+  )
+  const windows = items(spec => spec.runtime?.maintenance, 'runtime', 'maintenance')
+  const taken = ofExceptions.exceptions.map(({ id }) => id)
+  const maintenance = compileMaintenance(windows, taken, run)
+  const ofMirrors = compileMirrors(
+    items(spec => spec.mirrors, 'mirrors'),
+    run,
+  )
+  const help = single(placed, run, spec => spec.help, 'help')
+  const runtime = mergeRuntime(placed, run)
+  const forest = run.forest.build()
+  checkWork(forest, [defaults, ...rules], ofExceptions.exceptionTree, run)
   run.errors.throwIfAny()
-  return { ...policy, warnings: [...run.warnings.problems, ...(yield* findUselessFixes(policy))] }
-}
-
-type Defaults = RuleSet & { readonly mode: Mode }
-type PlainParts =
-  | 'name'
-  | 'revision'
-  | 'help'
-  | 'runtime'
-  | 'maintenance'
-  | 'exceptions'
-  | 'exceptionIndex'
-  | 'mirrorIndex'
-
-/** Apart from the compilation, whose documents and places the functions made here would keep in memory with them. */
-function assemble(
-  defaults: Defaults,
-  rules: readonly NamespaceRule[],
-  parts: Pick<CompiledPolicy, PlainParts>,
-): CompiledPolicy {
-  const rulesFor = createRulesResolver(defaults, rules)
-  return {
-    ...parts,
-    needsNamespaceLabels: rules.some(rule => rule.target.by === 'labels'),
-    warnings: [],
-    denyEntries: [...defaults.deny.entries, ...rules.flatMap(rule => rule.deny.entries)],
-    rulesFor,
-    modeFor: scope => rulesFor(scope).mode,
-    allowedIn: (scope, limit) => firstPatterns(rulesFor(scope), limit),
-    allowedCountIn: scope => rulesFor(scope).allow.reduce((sum, index) => sum + index.entries.length, 0),
-  }
-}
-
-function createCompilation(): Compilation {
-  let ordinal = 0
-  return {
-    errors: new ProblemList(),
-    warnings: new ProblemList(),
-    globs: createGlobCompiler(),
-    nextOrdinal: () => ordinal++,
-  }
-}
-
-function firstPatterns({ allow }: NamespaceRules, limit = Number.POSITIVE_INFINITY): readonly string[] {
-  const patterns: string[] = []
-  for (const { entries } of allow) {
-    for (const { pattern } of entries) {
-      if (patterns.length >= limit) return patterns
-      patterns.push(pattern.text)
-    }
-  }
-  return patterns
+  const name = [...new Set(placed.map(({ document }) => document.metadata.name))].join('+')
+  const draft = { name, revision, help, runtime, forest, defaults, rules, ...ofExceptions, maintenance, ...ofMirrors }
+  const warnings = [...run.warnings.problems, ...findUselessFixes({ ...draft, warnings: [] })]
+  return { ...draft, warnings: bounded(warnings) }
 }
 
 /** An image names its path as it likes: what the wildcards of all lists can make of one must have a bound. */
-function* checkWork(
-  sets: readonly RuleSet[],
-  exceptions: EntryIndex<ExceptionEntry>,
+function checkWork(
+  forest: EntryForest,
+  sets: readonly RuleSetDraft[],
+  exceptions: EntryTree,
   { errors }: Compilation,
-): Steps<void> {
-  const ofExceptions = workOf(exceptions)
+): void {
+  const ofExceptions = workOf(forest, exceptions)
   let total = ofExceptions?.steps ?? 0
-  let dearest = { steps: total, at: ofExceptions?.example.exception.at }
-  for (const index of sets.flatMap(({ allow, deny }) => [allow, deny])) {
-    yield
-    const work = workOf(index)
+  let dearest = ofExceptions
+  for (const tree of sets.flatMap(({ allow, deny }) => [allow, deny])) {
+    const work = workOf(forest, tree)
     if (work === undefined) continue
     total += work.steps
-    if (work.steps > dearest.steps) dearest = { steps: work.steps, at: work.example.at }
+    if (dearest === undefined || work.steps > dearest.steps) dearest = work
   }
-  if (total <= MAX_STEPS || dearest.at === undefined) return
+  if (total <= MAX_STEPS || dearest === undefined) return
   const message = `with wildcards like these, one image could take ${total} comparisons; ${MAX_STEPS} are the limit`
-  errors.addAt(dearest.at, message, 'use fewer "**", and write what is literal in front of the first wildcard')
+  const hint = 'use fewer "**", and write what is literal in front of the first wildcard'
+  errors.addAt(originOf(forest, dearest.example), message, hint)
+}
+
+function bounded(warnings: readonly PolicyProblem[]): readonly PolicyProblem[] {
+  const first = warnings[MAX_WARNINGS]
+  if (first === undefined) return warnings
+  const message = `is the first of ${warnings.length - MAX_WARNINGS} more places that are doubtful`
+  return [...warnings.slice(0, MAX_WARNINGS), { ...first, message, hint: undefined }]
 }
 
 /** A missing allow list is more likely forgotten than meant; `[]` says that nothing is allowed. */
@@ -183,18 +153,22 @@ function single<Value extends string | boolean>(
 }
 
 /** Fixes that no denial will ever show, because the policy itself does not allow them. */
-function* findUselessFixes(policy: CompiledPolicy): Steps<readonly PolicyProblem[]> {
+function findUselessFixes(draft: PolicyDraft): readonly PolicyProblem[] {
+  const { forest } = draft
+  const withFix = [draft.defaults, ...draft.rules].flatMap(({ deny }) => {
+    const entries = Array.from({ length: deny.to - deny.from }, (_, index) => deny.from + index)
+    return entries.filter(entry => entryField(forest, entry, FIX) !== 0)
+  })
+  if (withFix.length === 0) return []
   // No name and no labels: the defaults. No exception lives at this time.
   const context = { namespace: { name: '', labels: {} }, now: Number.NaN }
-  const problems: PolicyProblem[] = []
-  for (const { fix, at, pattern } of policy.denyEntries) {
-    if (fix === undefined) continue
-    yield
-    if (evaluate(policy, fix, context).outcome === 'allowed') continue
-    const message = `the fix ${JSON.stringify(fix)} of ${JSON.stringify(pattern.text)} is itself not allowed, so it is never shown`
-    problems.push({ ...at, path: '', message, hint: 'allow it, or correct it' })
-  }
-  return problems
+  const policy = runSteps(assemblePolicy(draft))
+  return withFix.flatMap(entry => {
+    const { pattern, fix = '', at } = readPolicyEntry(forest, entry)
+    if (evaluate(policy, fix, context).outcome === 'allowed') return []
+    const said = `the fix ${JSON.stringify(fix)} of ${JSON.stringify(pattern)} is itself not allowed, so it is never shown`
+    return [{ ...at, path: '', message: said, hint: 'allow it, or correct it' }]
+  })
 }
 
 function mergeRuntime(documents: readonly PlacedDocument[], run: Compilation): RuntimeTools {

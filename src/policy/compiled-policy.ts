@@ -3,18 +3,10 @@
 import type { EntryIndex } from './entry-index.js'
 import type { MaintenanceWindow } from './maintenance.js'
 import type { NamespaceRules, NamespaceScope } from './namespace-rules.js'
-import type { ToolDocument } from './policy-document.js'
-import type { ExceptionEntry, ImageException, MirrorEntry, PolicyEntry } from './policy-entry.js'
+import type { Mirror, RuntimeTools } from './policy-draft.js'
+import type { ImageException } from './policy-entry.js'
 import type { PolicyProblem } from './policy-problem.js'
 import type { Mode } from './verdict.js'
-
-/** `spec.runtime.tools`, with its defaults. */
-export interface RuntimeTools {
-  readonly profile: 'quiet' | 'default' | 'strict'
-  readonly add: readonly ToolDocument[]
-  /** Names of catalogue tools. */
-  readonly remove: readonly string[]
-}
 
 export interface CompiledPolicy {
   /** The document's name; several documents' names are joined by `+`. */
@@ -28,10 +20,8 @@ export interface CompiledPolicy {
   readonly runtime: RuntimeTools
   readonly maintenance: readonly MaintenanceWindow[]
   readonly exceptions: readonly ImageException[]
-  readonly exceptionIndex: EntryIndex<ExceptionEntry>
-  readonly mirrorIndex: EntryIndex<MirrorEntry>
-  /** Every deny entry, of the defaults and of all namespaces. */
-  readonly denyEntries: readonly PolicyEntry[]
+  readonly exceptionIndex: EntryIndex<ImageException | undefined>
+  readonly mirrorIndex: EntryIndex<Mirror | undefined>
   rulesFor(namespace: NamespaceScope): NamespaceRules
   modeFor(namespace: NamespaceScope): Mode
   /** The first allow patterns that count in a namespace, as written, in policy order; without a limit all of them. */

@@ -1,9 +1,22 @@
 /** Finds the entries whose pattern accepts a reference, at a cost that does not grow with their number. */
 
-import { type IndexNode, insertEntry, type PatternEntry, type Place, type Roots } from './entry-tree.js'
+import {
+  ANY_DEPTH,
+  BELOW,
+  childOf,
+  type EntryForest,
+  type EntryTree,
+  EXACT,
+  entryField,
+  LAST_ENTRY,
+  LAST_GLOB,
+  NAME,
+  NEXT_ENTRY,
+  nodeField,
+  ringOf,
+} from './entry-forest.js'
+import type { GlobMatcher } from './glob.js'
 import type { ImageReference } from './image-reference.js'
-import { matchesTag } from './pattern.js'
-import { endsStep, type Steps } from './steps.js'
 
 /**
  * What a tag proves. `allow`: a tag in the pattern never accepts a reference with a digest, because the tag beside a
@@ -11,76 +24,79 @@ import { endsStep, type Steps } from './steps.js'
  */
 export type TagSemantics = 'allow' | 'deny'
 
-export interface EntryIndex<Entry extends PatternEntry> {
-  readonly entries: readonly Entry[]
-  readonly hosts: ReadonlyMap<string, IndexNode<Entry>>
-  /** By what follows the `*.`. */
-  readonly wildcardHosts: ReadonlyMap<string, IndexNode<Entry>>
-}
-
-/** @param entries in policy order. */
-export function* buildEntryIndex<Entry extends PatternEntry>(entries: readonly Entry[]): Steps<EntryIndex<Entry>> {
-  const hosts: Roots<Entry> = new Map()
-  const wildcardHosts: Roots<Entry> = new Map()
-  for (const [index, entry] of entries.entries()) {
-    if (endsStep(index)) yield
-    insertEntry(entry.pattern.isHostWildcard ? wildcardHosts : hosts, entry)
-  }
-  return { entries, hosts, wildcardHosts }
+/** The entries of one list, ready to be asked. */
+export interface EntryIndex<Entry> {
+  readonly forest: EntryForest
+  readonly tree: EntryTree
+  /** By the number of the glob's text. */
+  readonly matchers: ReadonlyMap<number, GlobMatcher>
+  /** What the list says of an entry of that number. */
+  readonly entryAt: (entry: number) => Entry
 }
 
 /**
- * The entry with the lowest ordinal that accepts the reference and that `isEligible` does not rule out.
+ * The first entry, in policy order, that accepts the reference and that `isEligible` does not rule out.
  *
  * @param segments the reference's repository, split at `/` (callers ask several indexes about one reference).
+ * @returns its number: the lower one of two lists comes first in the policy too.
  */
-export function findEntry<Entry extends PatternEntry>(
+export function findEntry<Entry>(
   index: EntryIndex<Entry>,
   reference: ImageReference,
   segments: readonly string[],
   semantics: TagSemantics,
-  isEligible: (entry: Entry) => boolean = always,
-): Entry | undefined {
-  const search: Search<Entry> = { reference, segments, semantics, isEligible, best: undefined }
-  const exactHost = index.hosts.get(reference.registry)
-  if (exactHost !== undefined) walk(exactHost, search)
-  const dot = index.wildcardHosts.size === 0 ? -1 : reference.registry.indexOf('.')
+  isEligible?: (entry: Entry) => boolean,
+): number | undefined {
+  const { forest, matchers, tree, entryAt } = index
+  const isRuledOut = isEligible === undefined ? never : (entry: number) => !isEligible(entryAt(entry))
+  const search: Search = {
+    forest,
+    matchers,
+    reference,
+    segments,
+    semantics,
+    isRuledOut,
+    best: Number.POSITIVE_INFINITY,
+  }
+  const exactHost = childOf(forest, tree.hosts, reference.registry)
+  if (exactHost !== 0) walk(exactHost, search)
+  const dot = reference.registry.indexOf('.')
   // An IPv6 address has no labels, and its `.`, if any, is none either.
   if (dot > 0 && !reference.registry.startsWith('[')) {
-    const wildcardHost = index.wildcardHosts.get(reference.registry.slice(dot + 1))
-    if (wildcardHost !== undefined) walk(wildcardHost, search)
+    const wildcardHost = childOf(forest, tree.wildcardHosts, reference.registry.slice(dot + 1))
+    if (wildcardHost !== 0) walk(wildcardHost, search)
   }
-  return search.best
+  return search.best === Number.POSITIVE_INFINITY ? undefined : search.best
 }
 
-interface Search<Entry> {
+interface Search extends Pick<EntryIndex<unknown>, 'forest' | 'matchers'> {
   readonly reference: ImageReference
   readonly segments: readonly string[]
   readonly semantics: TagSemantics
-  readonly isEligible: (entry: Entry) => boolean
-  best: Entry | undefined
+  readonly isRuledOut: (entry: number) => boolean
+  best: number
 }
 
-function always(): boolean {
-  return true
+function never(): boolean {
+  return false
 }
 
 /** Along literal steps there is one way to go, and nearly all trees have no other. */
-function walk<Entry extends PatternEntry>(host: IndexNode<Entry>, search: Search<Entry>): void {
-  const { segments } = search
-  let node: IndexNode<Entry> | undefined = host
-  for (let depth = 0; node !== undefined; depth += 1) {
-    if (node.globs !== undefined || node.anyDepth !== undefined) {
+function walk(host: number, search: Search): void {
+  const { forest, segments } = search
+  let node = host
+  for (let depth = 0; node !== 0; depth += 1) {
+    if (nodeField(forest, node, LAST_GLOB) !== 0 || nodeField(forest, node, ANY_DEPTH) !== 0) {
       walkAbreast(node, depth, search)
       return
     }
     const segment = segments[depth]
     if (segment === undefined) {
-      searchPlace(node.exact, search)
+      searchPlace(nodeField(forest, node, EXACT), search)
       return
     }
-    searchPlace(node.below, search)
-    node = node.children?.get(segment)
+    searchPlace(nodeField(forest, node, BELOW), search)
+    node = childOf(forest, node, segment)
   }
 }
 
@@ -88,70 +104,77 @@ function walk<Entry extends PatternEntry>(host: IndexNode<Entry>, search: Search
  * All ways at once, segment by segment. A node is reached by one step alone, so it stands at most once among those of a
  * segment, and each glob is held against each segment at most once: no backtracking, whatever the strings.
  */
-function walkAbreast<Entry extends PatternEntry>(from: IndexNode<Entry>, depth: number, search: Search<Entry>): void {
-  const { segments } = search
-  const loops = new Set<IndexNode<Entry>>()
-  const places = new Set<Place<Entry>>()
+function walkAbreast(from: number, depth: number, search: Search): void {
+  const { forest, segments } = search
+  const loops = new Set<number>()
+  const places = new Set<number>()
   let nodes = [from]
   for (let at = depth; nodes.length > 0; at += 1) {
-    addLoops(nodes, loops)
+    addLoops(forest, nodes, loops)
     const segment = segments[at]
-    for (const { exact, below } of nodes) {
-      const place = segment === undefined ? exact : below
-      if (place !== undefined) places.add(place)
-    }
+    for (const node of nodes) places.add(nodeField(forest, node, segment === undefined ? EXACT : BELOW))
     if (segment === undefined) break
     const next = [...loops]
-    for (const node of nodes) addSteps(node, segment, next)
+    for (const node of nodes) addSteps(search, node, segment, next)
     nodes = next
   }
   for (const place of places) searchPlace(place, search)
 }
 
 /** What stands behind a `**` is reached without any segment too, and stays among the nodes from then on. */
-function addLoops<Entry>(nodes: IndexNode<Entry>[], loops: Set<IndexNode<Entry>>): void {
+function addLoops(forest: EntryForest, nodes: number[], loops: Set<number>): void {
   // The list grows while it is read: a `**` may stand behind another.
-  for (const { anyDepth } of nodes) {
-    if (anyDepth === undefined || loops.has(anyDepth)) continue
+  for (const node of nodes) {
+    const anyDepth = nodeField(forest, node, ANY_DEPTH)
+    if (anyDepth === 0 || loops.has(anyDepth)) continue
     loops.add(anyDepth)
     nodes.push(anyDepth)
   }
 }
 
-function addSteps<Entry>(node: IndexNode<Entry>, segment: string, next: IndexNode<Entry>[]): void {
-  const child = node.children?.get(segment)
-  if (child !== undefined) next.push(child)
-  if (node.globs === undefined) return
-  for (const { glob, node: below } of node.globs.values()) if (glob.matches(segment)) next.push(below)
+function addSteps(search: Search, node: number, segment: string, next: number[]): void {
+  const child = childOf(search.forest, node, segment)
+  if (child !== 0) next.push(child)
+  for (const glob of ringOf(search.forest, nodeField(search.forest, node, LAST_GLOB))) {
+    if (doesMatch(search, glob, segment)) next.push(glob)
+  }
 }
 
-function searchPlace<Entry extends PatternEntry>(place: Place<Entry> | undefined, search: Search<Entry>): void {
-  if (place === undefined) return
-  const { tag, digest } = search.reference
-  consider(place.anyTag, search)
-  if (digest !== undefined) consider(place.byDigest?.get(digest), search)
-  const doTagsCount = tag !== undefined && (digest === undefined || search.semantics === 'deny')
+function doesMatch({ forest, matchers }: Search, glob: number, text: string): boolean {
+  return matchers.get(nodeField(forest, glob, NAME))?.(text) === true
+}
+
+function searchPlace(place: number, search: Search): void {
+  if (place === 0) return
+  const { forest, reference, semantics } = search
+  const { tag, digest } = reference
+  consider(place, search)
+  if (digest !== undefined) consider(childOf(forest, place, digest), search)
+  const doTagsCount = tag !== undefined && (digest === undefined || semantics === 'deny')
   if (!doTagsCount) return
-  consider(place.byTag?.get(tag), search)
-  consider(place.tagGlobs, search, tag)
+  consider(childOf(forest, place, tag), search)
+  for (const glob of ringOf(forest, nodeField(forest, place, LAST_GLOB))) {
+    if (isBetter(glob, search) && doesMatch(search, glob, tag)) consider(glob, search)
+  }
 }
 
-/**
- * Entries stand in policy order, so the first eligible one is the best of its list.
- *
- * @param tag what the globs of these entries must match; undefined where all of them accept the tag.
- */
-function consider<Entry extends PatternEntry>(
-  entries: readonly Entry[] | undefined,
-  search: Search<Entry>,
-  tag?: string,
-): void {
-  if (entries === undefined) return
-  for (const entry of entries) {
-    if (search.best !== undefined && entry.ordinal >= search.best.ordinal) return
-    if (tag !== undefined && !matchesTag(entry.pattern.tag, tag)) continue
-    if (!search.isEligible(entry)) continue
+/** Whether the first entry of a node comes in front of what has been found. */
+function isBetter(node: number, { forest, best }: Search): boolean {
+  const last = nodeField(forest, node, LAST_ENTRY)
+  return last !== 0 && entryField(forest, last, NEXT_ENTRY) < best
+}
+
+/** Entries stand in policy order, so the first eligible one is the best of its node. */
+function consider(node: number, search: Search): void {
+  const { forest } = search
+  const last = node === 0 ? 0 : nodeField(forest, node, LAST_ENTRY)
+  if (last === 0) return
+  let entry = last
+  do {
+    entry = entryField(forest, entry, NEXT_ENTRY)
+    if (entry >= search.best) return
+    if (search.isRuledOut(entry)) continue
     search.best = entry
     return
-  }
+  } while (entry !== last)
 }

@@ -10,8 +10,8 @@ import type { CompiledPolicy } from './compiled-policy.js'
 import { type EntryIndex, findEntry, type TagSemantics } from './entry-index.js'
 import { formatImageReference, type ImageReference, parseImageReference } from './image-reference.js'
 import type { NamespaceRules, NamespaceScope } from './namespace-rules.js'
-import { matchesTag } from './pattern.js'
-import { isLive, type MirrorEntry, type PolicyEntry } from './policy-entry.js'
+import type { Mirror } from './policy-draft.js'
+import { isLive, type PolicyEntry } from './policy-entry.js'
 import type { Origin } from './policy-problem.js'
 import type { Outcome, Reason, Verdict } from './verdict.js'
 
@@ -83,7 +83,7 @@ interface Judgement {
 const BY_NOTHING = { entry: undefined, detail: undefined, origin: undefined } as const
 
 function byEntry({ pattern, reason, at }: PolicyEntry): Pick<Judgement, 'entry' | 'detail' | 'origin'> {
-  return { entry: pattern.text, detail: reason, origin: at }
+  return { entry: pattern, detail: reason, origin: at }
 }
 
 function judge(
@@ -97,11 +97,11 @@ function judge(
   if (denial !== undefined) {
     return { outcome: 'denied', reason: 'deny-entry', ...byEntry(denial), denial }
   }
-  const excepted = findEntry(policy.exceptionIndex, reference, segments, 'allow', ({ exception }) =>
-    isLive(exception, namespace.name, now),
-  )
+  const excepted = find(policy.exceptionIndex, reference, segments, exception => {
+    return exception !== undefined && isLive(exception, namespace.name, now)
+  })
   if (excepted !== undefined) {
-    const { id, reason, at } = excepted.exception
+    const { id, reason, at } = excepted
     return { outcome: 'excepted', reason: 'exception', entry: id, detail: reason, origin: at }
   }
   const allowed = findFirst(rules.allow, reference, segments, 'allow')
@@ -117,7 +117,7 @@ function notAllowed(rules: NamespaceRules, reference: ImageReference, segments: 
 
 function afterAllow(rules: NamespaceRules, reference: ImageReference, allowed: PolicyEntry): Judgement {
   if (reference.digest === undefined) {
-    const denied = rules.deniedTags.find(({ rule }) => matchesTag(rule, reference.tag ?? ''))
+    const denied = rules.deniedTags.find(({ matches }) => matches(reference.tag ?? ''))
     if (denied !== undefined) {
       return { outcome: 'denied', reason: 'tag-denied', ...BY_NOTHING, entry: `tags.deny ${denied.text}` }
     }
@@ -134,12 +134,23 @@ function findFirst(
   segments: readonly string[],
   semantics: TagSemantics,
 ): PolicyEntry | undefined {
-  let best: PolicyEntry | undefined
+  let best: { readonly index: EntryIndex<PolicyEntry>; readonly entry: number } | undefined
   for (const index of indexes) {
-    const found = findEntry(index, reference, segments, semantics)
-    if (found !== undefined && (best === undefined || found.ordinal < best.ordinal)) best = found
+    const entry = findEntry(index, reference, segments, semantics)
+    if (entry !== undefined && (best === undefined || entry < best.entry)) best = { index, entry }
   }
-  return best
+  return best?.index.entryAt(best.entry)
+}
+
+/** The first eligible one of an allow list. */
+function find<Entry>(
+  index: EntryIndex<Entry>,
+  reference: ImageReference,
+  segments: readonly string[],
+  isEligible: (entry: Entry) => boolean,
+): Entry | undefined {
+  const entry = findEntry(index, reference, segments, 'allow', isEligible)
+  return entry === undefined ? undefined : index.entryAt(entry)
 }
 
 /** A readable image, and its repository split at `/`. */
@@ -166,14 +177,14 @@ function suggest(
   }
   const fix = denial?.fix === undefined ? undefined : isAllowed(denial.fix)
   if (fix !== undefined) return fix
-  const mirror = findEntry(policy.mirrorIndex, reference, segments, 'allow', entry => {
-    return isAllowed(mirrored(entry, reference, segments)) !== undefined
+  const mirror = find(policy.mirrorIndex, reference, segments, candidate => {
+    return candidate !== undefined && isAllowed(mirrored(candidate, reference, segments)) !== undefined
   })
   return mirror === undefined ? undefined : isAllowed(mirrored(mirror, reference, segments))
 }
 
-function mirrored(mirror: MirrorEntry, { tag, digest }: ImageReference, segments: readonly string[]): string {
-  const below = segments.slice(mirror.pattern.parts.length)
-  const repository = [mirror.to, ...below].join('/')
+function mirrored({ depth, to }: Mirror, { tag, digest }: ImageReference, segments: readonly string[]): string {
+  const below = segments.slice(depth)
+  const repository = [to, ...below].join('/')
   return `${repository}${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`
 }

@@ -1,9 +1,10 @@
 /** The policy's public door: whatever the gates, the commands and the tests may call. */
 
+export { assemblePolicy } from './assemble-policy.js'
 export type { Command, UnwrapStep } from './command.js'
 export { type CommandLine, readCommandLine } from './command-line.js'
-export { compileDocuments, compilePolicy } from './compile-policy.js'
-export { type CompiledPolicy, findException, type RuntimeTools } from './compiled-policy.js'
+export { compileDraft, compilePolicy } from './compile-policy.js'
+export { type CompiledPolicy, findException } from './compiled-policy.js'
 export { type Action, type AdmissionQuestion, type Decision, decide, type JudgedImage } from './decide.js'
 export { cutRunes, escapeForeign } from './escape-foreign.js'
 export { type EvaluationContext, evaluate } from './evaluate.js'
@@ -21,6 +22,7 @@ export type { NamespaceScope } from './namespace-rules.js'
 export { type ParsedPattern, type Pattern, parsePattern } from './pattern.js'
 export { API_VERSION, KIND, type PolicyDocument, policyJsonSchema } from './policy-document.js'
 export { readPolicyDocuments } from './policy-documents.js'
+export type { PolicyDraft, RuntimeTools } from './policy-draft.js'
 export { type ImageException, isLive } from './policy-entry.js'
 export {
   type DocumentPath,

@@ -1,7 +1,17 @@
 /** How much work a policy's wildcards can make of one image, whatever the image. */
 
-import type { EntryIndex } from './entry-index.js'
-import type { IndexNode, PatternEntry, Place } from './entry-tree.js'
+import {
+  ANY_DEPTH,
+  BELOW,
+  type EntryForest,
+  type EntryTree,
+  EXACT,
+  FIRST_ENTRY,
+  LAST_CHILD,
+  LAST_GLOB,
+  nodeField,
+  ringOf,
+} from './entry-forest.js'
 
 /** A repository of 255 characters has no more segments. */
 const MAX_SEGMENTS = 128
@@ -13,18 +23,20 @@ const MAX_SEGMENTS = 128
 export const MAX_STEPS = 200_000
 
 /** How often, at worst, a segment or tag is held against a glob, or a step of the tree is looked at. */
-export interface MatchWork<Entry> {
+export interface MatchWork {
   readonly steps: number
   /** An entry of the dearest part. */
-  readonly example: Entry
+  readonly example: number
 }
 
-/** The dearest host of an index; undefined when it is empty. */
-export function workOf<Entry extends PatternEntry>(index: EntryIndex<Entry>): MatchWork<Entry> | undefined {
-  let dearest: MatchWork<Entry> | undefined
-  for (const node of [...index.hosts.values(), ...index.wildcardHosts.values()]) {
-    const work = weigh(node)
-    if (dearest === undefined || work.steps > dearest.steps) dearest = work
+/** The dearest host of a list; undefined when it is empty. */
+export function workOf(forest: EntryForest, { hosts, wildcardHosts }: EntryTree): MatchWork | undefined {
+  let dearest: MatchWork | undefined
+  for (const root of [hosts, wildcardHosts]) {
+    for (const host of ringOf(forest, nodeField(forest, root, LAST_CHILD))) {
+      const work = weigh(forest, host, false)
+      if (dearest === undefined || work.steps > dearest.steps) dearest = work
+    }
   }
   return dearest
 }
@@ -33,22 +45,23 @@ export function workOf<Entry extends PatternEntry>(index: EntryIndex<Entry>): Ma
  * Of the literal steps from a node an image takes one; of the globs it may take all. What stands behind a `**` is looked
  * at again for each segment. At most as deep as a pattern has parts.
  */
-function weigh<Entry>(node: IndexNode<Entry>, isRepeated = false): MatchWork<Entry> {
-  let steps = 1 + tagGlobsOf(node.exact) + tagGlobsOf(node.below)
-  let dearest: MatchWork<Entry> = { steps: 0, example: node.first }
-  const note = (work: MatchWork<Entry>): void => {
+function weigh(forest: EntryForest, node: number, isRepeated: boolean): MatchWork {
+  const example = nodeField(forest, node, FIRST_ENTRY)
+  let steps = 1 + tagGlobsOf(forest, node, EXACT) + tagGlobsOf(forest, node, BELOW)
+  let dearest: MatchWork = { steps: 0, example }
+  const note = (work: MatchWork): void => {
     if (work.steps > dearest.steps) dearest = work
   }
-  for (const child of node.children?.values() ?? [])
-    note(isLeaf(child) ? { steps: 1, example: child.first } : weigh(child, isRepeated))
+  for (const child of ringOf(forest, nodeField(forest, node, LAST_CHILD))) note(weigh(forest, child, isRepeated))
   steps += dearest.steps
-  for (const step of node.globs?.values() ?? []) {
-    const work = weigh(step.node, isRepeated)
+  for (const glob of ringOf(forest, nodeField(forest, node, LAST_GLOB))) {
+    const work = weigh(forest, glob, isRepeated)
     steps += 1 + work.steps
     note(work)
   }
-  if (node.anyDepth !== undefined) {
-    const work = weigh(node.anyDepth, true)
+  const anyDepth = nodeField(forest, node, ANY_DEPTH)
+  if (anyDepth !== 0) {
+    const work = weigh(forest, anyDepth, true)
     // Behind a second `**` a node still stands at most once among those of a segment.
     const repeated = { ...work, steps: (isRepeated ? 1 : MAX_SEGMENTS) * work.steps }
     steps += repeated.steps
@@ -57,12 +70,10 @@ function weigh<Entry>(node: IndexNode<Entry>, isRepeated = false): MatchWork<Ent
   return { steps, example: dearest.example }
 }
 
-/** Nearly all nodes of a large policy. */
-function isLeaf<Entry>({ children, globs, anyDepth, exact, below }: IndexNode<Entry>): boolean {
-  const hasSteps = children !== undefined || globs !== undefined || anyDepth !== undefined
-  return !hasSteps && exact?.tagGlobs === undefined && below?.tagGlobs === undefined
-}
-
-function tagGlobsOf<Entry>(place: Place<Entry> | undefined): number {
-  return place?.tagGlobs?.length ?? 0
+/** How many globs of tags stand at one place. */
+function tagGlobsOf(forest: EntryForest, node: number, field: typeof EXACT | typeof BELOW): number {
+  const place = nodeField(forest, node, field)
+  let count = 0
+  for (const _ of ringOf(forest, place === 0 ? 0 : nodeField(forest, place, LAST_GLOB))) count += 1
+  return count
 }

@@ -3,7 +3,6 @@
 import type { EntryIndex } from './entry-index.js'
 import type { GlobMatcher } from './glob.js'
 import { matchesSelector } from './label-selector.js'
-import type { TagRule } from './pattern.js'
 import type { SelectorDocument } from './policy-document.js'
 import type { PolicyEntry } from './policy-entry.js'
 import { MODES, type Mode, type Verdict } from './verdict.js'
@@ -15,10 +14,10 @@ export interface NamespaceScope {
   readonly labels: Readonly<Record<string, string>> | undefined
 }
 
-/** A tag of `tags.deny`, as written and as a rule. */
+/** A tag or glob of `tags.deny`. */
 export interface DeniedTag {
   readonly text: string
-  readonly rule: TagRule
+  readonly matches: GlobMatcher
 }
 
 /** One entry of `spec.namespaces`, or the policy's defaults. */
@@ -135,5 +134,5 @@ function requiresDigest(defaults: RuleSet, certain: readonly RuleSet[], possible
 }
 
 function hasEntries(index: EntryIndex<PolicyEntry>): boolean {
-  return index.entries.length > 0
+  return index.tree.to > index.tree.from
 }

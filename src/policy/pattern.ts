@@ -7,7 +7,6 @@
  * more than it means, is refused here, with the reason and the position.
  */
 
-import { compileGlob, type GlobCompiler, type GlobMatcher } from './glob.js'
 import { cutReference, normalRegistry, normalRepository, splitName } from './image-reference.js'
 import {
   fault,
@@ -42,20 +41,15 @@ const NO_WARNINGS: readonly PatternFault[] = []
 /** One segment; a string stands for itself. */
 export type PathPart =
   | string
-  | GlobPart
+  | { readonly kind: 'glob'; readonly text: string }
   /** Any number of segments, none included. */
   | { readonly kind: 'any-depth' }
 
-export interface GlobPart {
-  readonly kind: 'glob'
-  readonly text: string
-  readonly matches: GlobMatcher
-}
-
+/** A missing tag and a lone star both mean any tag or digest. */
 export type TagRule =
   | { readonly kind: 'any' }
   | { readonly kind: 'exact'; readonly tag: string }
-  | { readonly kind: 'glob'; readonly matches: GlobMatcher }
+  | { readonly kind: 'glob'; readonly text: string }
 
 export interface Pattern {
   /** As the policy writes it. */
@@ -77,8 +71,8 @@ export type ParsedPattern =
   | { readonly ok: true; readonly pattern: Pattern; readonly warnings: readonly PatternFault[] }
   | { readonly ok: false; readonly fault: PatternFault }
 
-/** Read one pattern. Never throws. @param toMatcher compiles a checked glob; one that remembers saves time and memory. */
-export function parsePattern(text: string, toMatcher: GlobCompiler = compileGlob): ParsedPattern {
+/** Read one pattern. Never throws. */
+export function parsePattern(text: string): ParsedPattern {
   const whole = faultOfText(text)
   if (whole !== undefined) return { ok: false, fault: whole }
   const { name, tag, digest, tagAt, digestAt } = cutReference(text)
@@ -88,7 +82,7 @@ export function parsePattern(text: string, toMatcher: GlobCompiler = compileGlob
     faultOfHost(name, host) ?? faultOfPath(path, pathAt) ?? faultOfTag(tag, tagAt) ?? faultOfDigest(digest, digestAt)
   if (fault !== undefined) return { ok: false, fault }
 
-  const pattern = normalise({ text, host, path, tag, digest }, toMatcher)
+  const pattern = normalise({ text, host, path, tag, digest })
   const portAt = host === undefined ? -1 : host.lastIndexOf(':')
   return { ok: true, pattern, warnings: warningsOf(pattern, { portAt, tag, tagAt }) }
 }
@@ -101,7 +95,7 @@ interface WrittenParts {
   readonly digest: string | undefined
 }
 
-function normalise({ text, host, path, tag, digest }: WrittenParts, toMatcher: GlobCompiler): Pattern {
+function normalise({ text, host, path, tag, digest }: WrittenParts): Pattern {
   const registry = normalRegistry(host)
   const isHostWildcard = registry.startsWith('*.')
   const isWholeBelow = path === '*' || path === '**'
@@ -117,34 +111,21 @@ function normalise({ text, host, path, tag, digest }: WrittenParts, toMatcher: G
     normalised: registry === host && repository === path ? text : `${registry}/${repository}${suffix}`,
     host: isHostWildcard ? registry.slice(2) : registry,
     isHostWildcard,
-    parts: repository.includes('*') ? segments.map(segment => toPart(segment, toMatcher)) : segments,
+    parts: repository.includes('*') ? segments.map(segment => toPart(segment)) : segments,
     isPrefix,
-    tag: parseTagRule(tag, toMatcher),
+    tag: tagRuleOf(tag),
     digest,
   }
 }
 
-/** The rule of a tag that has been checked; `*` and a missing tag both mean any tag or digest. */
-export function parseTagRule(tag: string | undefined, toMatcher: GlobCompiler = compileGlob): TagRule {
+function tagRuleOf(tag: string | undefined): TagRule {
   if (tag === undefined || tag === '*') return ANY_TAG
-  return tag.includes('*') ? { kind: 'glob', matches: toMatcher(tag) } : { kind: 'exact', tag }
+  return tag.includes('*') ? { kind: 'glob', text: tag } : { kind: 'exact', tag }
 }
 
-function toPart(segment: string, toMatcher: GlobCompiler): PathPart {
+function toPart(segment: string): PathPart {
   if (segment === '**') return ANY_DEPTH
-  return segment.includes('*') ? { kind: 'glob', text: segment, matches: toMatcher(segment) } : segment
-}
-
-/** Whether the rule accepts a tag. */
-export function matchesTag(rule: TagRule, tag: string): boolean {
-  switch (rule.kind) {
-    case 'any':
-      return true
-    case 'exact':
-      return rule.tag === tag
-    case 'glob':
-      return rule.matches(tag)
-  }
+  return segment.includes('*') ? { kind: 'glob', text: segment } : segment
 }
 
 /** Whether an allow entry of this pattern would admit what anybody can publish. */

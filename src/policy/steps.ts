@@ -3,14 +3,6 @@
 /** Yields nothing, now and then, at most a millisecond or so apart; returns its result. */
 export type Steps<Result> = Generator<undefined, Result>
 
-/** How many small things (an entry compiled, an entry indexed) are done in one step. */
-const STEP_SIZE = 128
-
-/** Whether to yield in front of the item of this index. */
-export function endsStep(index: number): boolean {
-  return index % STEP_SIZE === STEP_SIZE - 1
-}
-
 /** All of it at once. */
 export function runSteps<Result>(steps: Steps<Result>): Result {
   for (;;) {

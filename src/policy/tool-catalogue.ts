@@ -1,8 +1,8 @@
 /** Which offensive tool a program's name stands for, under the policy's profile, additions and removals. */
 
 import { KnownError } from '../errors.js'
-import type { RuntimeTools } from './compiled-policy.js'
 import { compileGlob, type GlobMatcher } from './glob.js'
+import type { RuntimeTools } from './policy-draft.js'
 import { nearestWord } from './policy-problem.js'
 import {
   type CatalogueTool,

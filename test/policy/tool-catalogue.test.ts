@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { KnownError } from '../../src/errors.js'
-import type { RuntimeTools } from '../../src/policy/compiled-policy.js'
+import type { RuntimeTools } from '../../src/policy/policy-draft.js'
 import { compileToolCatalogue, matchName, matchTool, type ToolCatalogue } from '../../src/policy/tool-catalogue.js'
 import {
   type CatalogueTool,
