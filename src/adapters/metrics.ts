@@ -1,12 +1,15 @@
 /** The webhook's Prometheus metrics. docs/metrics.md lists each name, and a test holds the two in step. */
 
-import { Counter, type CounterConfiguration, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, type CounterConfiguration, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { CompiledPolicy } from '../policy/index.js'
 import { WORKLOAD_KINDS } from '../policy/index.js'
 import type { AdmissionObserver, JudgedReview } from '../webhook/ports.js'
+import { createDurationHistogram, type DurationHistogram } from './duration-histogram.js'
 
 /** Answers take a fraction of a millisecond; the API server gives up after seconds. */
 const DURATION_BUCKETS_S = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 3]
+/** Each by itself: what a request says would hold on to more than its kind. */
+const KIND_LABELS: ReadonlyMap<string, string> = new Map(WORKLOAD_KINDS.map(kind => [kind, kind]))
 
 /** What the process is asked for when its metrics are read. */
 export interface WebhookState {
@@ -42,14 +45,22 @@ export function createWebhookMetrics(state: WebhookState, version: string): Webh
     registers,
   })
   for (const result of ['accepted', 'rejected']) reloads.inc({ result }, 0)
+  const duration = createDurationHistogram(
+    'sallyport_admission_duration_seconds',
+    'From the parsed body to the answer.',
+    DURATION_BUCKETS_S,
+  )
   return {
-    observer: createObserver(registers),
+    observer: createObserver(registers, duration),
     policyReloaded: result => reloads.inc({ result }),
-    page: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
+    page: async () => ({
+      contentType: registry.contentType,
+      text: `${await registry.metrics()}\n${duration.text()}`,
+    }),
   }
 }
 
-function createObserver(registers: Registry[]): AdmissionObserver {
+function createObserver(registers: Registry[], duration: DurationHistogram): AdmissionObserver {
   const reviews = countEvents({
     name: 'sallyport_admission_reviews_total',
     help: 'Reviews that were judged; a retry is another review. Dry runs are not among them.',
@@ -80,12 +91,6 @@ function createObserver(registers: Registry[]): AdmissionObserver {
     labelNames: ['code'],
     registers,
   })
-  const duration = new Histogram({
-    name: 'sallyport_admission_duration_seconds',
-    help: 'From the parsed body to the answer.',
-    buckets: DURATION_BUCKETS_S,
-    registers,
-  })
   return {
     judged(review, seconds) {
       duration.observe(seconds)
@@ -97,37 +102,53 @@ function createObserver(registers: Registry[]): AdmissionObserver {
   }
 }
 
-type Count = (labels: string) => void
+/** One more with these values of the labels, in the order of their names. At most three. */
+type Count = (one: string, other?: string, third?: string) => void
+
+interface Tally {
+  readonly values: readonly [string, string, string]
+  count: number
+}
 
 /**
- * A counter that is told its labels' values as one text, parted by blanks, and adds up when the page is read: a labelled
- * counter of the library costs some microseconds each time. The values come from closed sets of words.
+ * A counter that adds up when the page is read: a labelled counter of the library costs some microseconds each time. The
+ * values come from closed sets, so that there are few tallies, and the one that is meant is found by looking at them.
  */
 function countEvents<Label extends string>(
   configuration: Omit<CounterConfiguration<Label>, 'collect'> & { readonly labelNames: readonly Label[] },
 ): Count {
-  const pending = new Map<string, number>()
+  const tallies: Tally[] = []
   const { labelNames } = configuration
   new Counter<Label>({
     ...configuration,
     collect() {
-      for (const [key, count] of pending) {
-        const values = key.split(' ')
-        this.labels(...labelNames.map((_, at) => values[at] ?? '')).inc(count)
+      for (const tally of tallies) {
+        this.labels(...labelNames.map((_, at) => tally.values[at] ?? '')).inc(tally.count)
+        tally.count = 0
       }
-      pending.clear()
     },
   })
-  return key => {
-    pending.set(key, (pending.get(key) ?? 0) + 1)
+  return (one, other = '', third = '') => {
+    for (const tally of tallies) {
+      const { values } = tally
+      if (values[1] === other && values[2] === third && values[0] === one) {
+        tally.count += 1
+        return
+      }
+    }
+    tallies.push({ values: [one, other, third], count: 1 })
   }
 }
 
 function countReview({ kind, decision }: JudgedReview, reviews: Count, images: Count): void {
   const { action, mode, judged } = decision
-  // A kind comes from the request: only those that are judged become a label.
-  reviews(`${WORKLOAD_KINDS.includes(kind) ? kind : 'other'} ${action} ${mode}`)
-  for (const { verdict } of judged) images(`${verdict.outcome} ${verdict.reason}`)
+  reviews(labelOfKind(kind), action, mode)
+  for (const { verdict } of judged) images(verdict.outcome, verdict.reason)
+}
+
+/** A kind comes from the request: only those that are judged become a label. */
+function labelOfKind(kind: string): string {
+  return KIND_LABELS.get(kind) ?? 'other'
 }
 
 /** Read when the page is made, so that nothing has to be kept up to date. */

@@ -17,6 +17,7 @@ const MAX_CAUSE_IMAGE_RUNES = 260
 /** The bound of one annotation's value, in characters; the whole list goes into the audit event. */
 const MAX_ANNOTATION_CHARACTERS = 4096
 const MAX_LISTED_EXCEPTIONS = 16
+const NONE: readonly string[] = []
 
 /** What an answer says beyond the decision. */
 export interface AnswerContext {
@@ -42,6 +43,7 @@ export function answerDecision(decision: Decision, context: AnswerContext): Admi
 
 /** The ids of the exceptions that admitted an image, each once. */
 export function exceptionsOf(decision: Decision): readonly string[] {
+  if (!decision.judged.some(({ verdict }) => verdict.outcome === 'excepted')) return NONE
   const ids = decision.judged.flatMap(({ verdict }) =>
     verdict.outcome === 'excepted' && verdict.entry !== undefined ? [verdict.entry] : [],
   )

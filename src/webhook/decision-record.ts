@@ -126,29 +126,8 @@ export function createDecisionRecord(
   }
 }
 
-/**
- * The same object with the same outcome has the same key, so that the API server's retries can be counted as one.
- * A denied CREATE never becomes an object: each retry of its controller has another uid and name, and the owner stands
- * for it. Everything that was admitted, and every update, keeps its uid.
- */
-export function retryKeyOf(record: DecisionRecord): string {
-  const isUnborn = record.operation === 'CREATE' && !record.allowed
-  const { topOwner } = record
-  const identity = isUnborn
-    ? topOwner?.uid || record.generateName || record.name
-    : (record.objectUid ?? record.name ?? record.generateName)
-  const images = record.images.map(({ container, written, reason }) => `${container}=${written}:${reason}`).join(' ')
-  return `${record.kind} ${record.namespace}/${identity} ${record.operation} ${record.dryRun} ${record.action} ${record.revision} ${images}`
-}
-
-function mostTelling(judged: readonly JudgedImage[]): readonly JudgedImage[] {
-  if (judged.length <= MAX_IMAGES) return judged
-  const isDenied = (image: JudgedImage) => image.verdict.outcome === 'denied'
-  const ordered = [...judged.filter(isDenied), ...judged.filter(image => !isDenied(image))]
-  return ordered.slice(0, MAX_IMAGES)
-}
-
-function recordImage({ image, verdict, isChanged }: JudgedImage): RecordedImage {
+/** What is kept of one image. */
+export function recordImage({ image, verdict, isChanged }: JudgedImage): RecordedImage {
   return {
     list: image.list,
     container: escapeForeign(image.name, MAX_NAME_RUNES),
@@ -161,6 +140,49 @@ function recordImage({ image, verdict, isChanged }: JudgedImage): RecordedImage 
     exception: verdict.outcome === 'excepted' ? (verdict.entry ?? null) : null,
     changed: isChanged,
   }
+}
+
+/** Whether everything foreign is short enough to be kept whole. */
+export function fitsDecisionRecord(request: AdmissionRequest, metadata: ObjectMetadata): boolean {
+  const { controller } = metadata
+  return (
+    fits(metadata.uid) &&
+    fits(request.kind) &&
+    fits(request.subResource ?? '') &&
+    fits(request.namespace) &&
+    fits(request.name) &&
+    fits(metadata.name) &&
+    fits(metadata.generateName) &&
+    request.user.name.length <= MAX_USER_RUNES &&
+    (controller === undefined || (fits(controller.kind) && fits(controller.name) && fits(controller.uid)))
+  )
+}
+
+/**
+ * The same object with the same outcome has the same key, so that the API server's retries can be counted as one.
+ * A denied CREATE never becomes an object: each retry of its controller has another uid and name, and the owner stands
+ * for it. Everything that was admitted, and every update, keeps its uid.
+ */
+export function retryKeyOf(record: DecisionRecord): string {
+  const isUnborn = record.operation === 'CREATE' && !record.allowed
+  const { topOwner } = record
+  const identity = isUnborn
+    ? topOwner?.uid || record.generateName || record.name
+    : (record.objectUid ?? record.name ?? record.generateName)
+  let images = ''
+  for (const { container, written, reason } of record.images) images += ` ${container}=${written}:${reason}`
+  return `${record.kind} ${record.namespace}/${identity} ${record.operation} ${record.dryRun} ${record.action} ${record.revision}${images}`
+}
+
+function mostTelling(judged: readonly JudgedImage[]): readonly JudgedImage[] {
+  if (judged.length <= MAX_IMAGES) return judged
+  const isDenied = (image: JudgedImage) => image.verdict.outcome === 'denied'
+  const ordered = [...judged.filter(isDenied), ...judged.filter(image => !isDenied(image))]
+  return ordered.slice(0, MAX_IMAGES)
+}
+
+function fits(text: string): boolean {
+  return text.length <= MAX_NAME_RUNES
 }
 
 function boundedOwner({ kind, name, uid }: OwnerReference): OwnerReference {

@@ -28,15 +28,16 @@ export function encodeDecisionRecord(record: DecisionRecord): string {
   )
 }
 
-function encodeOwner({ kind, name, uid }: OwnerReference): string {
-  return `{"kind":${jsonText(kind)},"name":${jsonText(name)},"uid":${jsonText(uid)}}`
-}
-
-function encodeImage(image: RecordedImage): string {
+/** One image of a record. */
+export function encodeImage(image: RecordedImage): string {
   return (
     `{"list":"${image.list}","container":${jsonText(image.container)},"field":${jsonText(image.field)},` +
     `"written":${jsonText(image.written)},"image":${jsonTextOrNull(image.image)},` +
     `"outcome":"${image.outcome}","reason":"${image.reason}","entry":${jsonTextOrNull(image.entry)},` +
     `"exception":${jsonTextOrNull(image.exception)},"changed":${image.changed}}`
   )
+}
+
+function encodeOwner({ kind, name, uid }: OwnerReference): string {
+  return `{"kind":${jsonText(kind)},"name":${jsonText(name)},"uid":${jsonText(uid)}}`
 }

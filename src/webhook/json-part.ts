@@ -80,9 +80,18 @@ export class JsonPartReader {
   #text = ''
   /** Where the next token stands; unknown once anything was. */
   #at = 0
+  #isPlain = true
 
   constructor(part: Part) {
     this.#part = part
+  }
+
+  /**
+   * Whether all texts in what was read last are printable ASCII without quotes and backslashes, so that there is nothing
+   * in them to escape.
+   */
+  get isPlain(): boolean {
+    return this.#isPlain
   }
 
   /** What is asked for, or undefined when the text is not known here: a full parse then says what it is. */
@@ -93,6 +102,7 @@ export class JsonPartReader {
     this.#text = json.toString('latin1', 0, length)
     this.#json = json
     this.#at = 0
+    this.#isPlain = true
     const value = this.#read(this.#part)
     const isWhole = this.#at === length
     this.#view = this.#scratchView
@@ -171,6 +181,7 @@ export class JsonPartReader {
 
   /** With escapes or beyond ASCII. */
   #readOddText(): string {
+    this.#isPlain = false
     const start = this.#at
     this.#at = endOfText(this.#view, start + 1)
     if (this.#at === UNKNOWN) return ''

@@ -80,12 +80,16 @@ export function endOfText(text: DataView, start: number): number {
   return UNKNOWN
 }
 
-/** The same for a string of ASCII without escapes: each of its bytes is one of its characters. */
+/**
+ * The same for a string of printable ASCII without escapes: each of its bytes is one of its characters, and none of them
+ * needs an escape wherever it is shown.
+ */
 export function endOfPlainText(text: DataView, start: number): number {
   let at = start
   for (;;) {
     const four = text.getInt32(at, true)
-    const special = specialIn(four) | (four & HIGH_BITS)
+    // One more in each byte: that of DEL then has its highest bit, too.
+    const special = specialIn(four) | ((four | (four + ONES)) & HIGH_BITS)
     if (special === 0) at += 4
     else {
       at += firstIn(special)

@@ -54,7 +54,7 @@ export function answerPlain(handling: ReviewHandling, request: IncomingMessage, 
       if (body.length !== declaredLength(request.headers)) throw new WebhookHttpError(HTTP_ERRORS.BODY_INCOMPLETE)
       const parsed = handling.parse(body)
       if (!parsed.ok) throw new WebhookHttpError(HTTP_ERRORS.BODY_NOT_JSON)
-      answerReview(handling.service, parsed.body, response, send)
+      answerReview(handling.service, parsed, response, send)
     } catch (problem) {
       refuse(handling, response, problem)
     }

@@ -31,8 +31,8 @@ export function createRecordIds(randomBytes: (count: number) => Uint8Array): Rec
       used = 0
     }
     let id = timeText
-    for (const byte of block.subarray(used, used + RANDOM_DIGITS)) id += ALPHABET.charAt(byte & 31)
-    used += RANDOM_DIGITS
+    const end = used + RANDOM_DIGITS
+    for (; used < end; used += 1) id += ALPHABET[(block[used] ?? 0) & 31]
     return id
   }
 }

@@ -48,7 +48,13 @@ const REVIEW = fieldsOf({
   }),
 })
 
-export type ParsedReview = { readonly ok: true; readonly body: unknown } | { readonly ok: false }
+export interface ReviewBody {
+  readonly body: unknown
+  /** True when no text in it has anything to escape: printable ASCII without quotes and backslashes. False says nothing. */
+  readonly isPlain: boolean
+}
+
+export type ParsedReview = ({ readonly ok: true } & ReviewBody) | { readonly ok: false }
 
 export type ReviewParser = (body: Buffer) => ParsedReview
 
@@ -60,13 +66,13 @@ export function createReviewParser(): ReviewParser {
   const reader = new JsonPartReader(REVIEW)
   return body => {
     const part = reader.read(body)
-    return part === undefined ? parseWhole(body) : { ok: true, body: part }
+    return part === undefined ? parseWhole(body) : { ok: true, body: part, isPlain: reader.isPlain }
   }
 }
 
 function parseWhole(body: Buffer): ParsedReview {
   try {
-    return { ok: true, body: JSON.parse(body.toString()) }
+    return { ok: true, body: JSON.parse(body.toString()), isPlain: false }
   } catch {
     return { ok: false }
   }

@@ -3,18 +3,19 @@
 import type { CompiledPolicy } from '../policy/index.js'
 import { decodeAdmissionReview, encodeAdmissionReview } from './admission-review.js'
 import { answerDecision, describeWarnings } from './answer.js'
-import { createDecisionRecord } from './decision-record.js'
-import { encodeDecisionRecord } from './encode-decision-record.js'
+import type { DecisionWriter } from './decision-writer.js'
 import { HTTP_ERRORS, type HttpErrorCode, httpErrorOf, WebhookHttpError } from './http-errors.js'
 import { judge } from './judge.js'
 import type { AdmissionObserver, DecisionRecorder, NamespaceLabels, WebhookLog } from './ports.js'
 import type { RecordIds } from './record-id.js'
+import type { ReviewBody } from './review-part.js'
 
 export interface ReviewService {
   /** Asked once a request, so that a policy can be replaced between two. */
   readonly policy: () => CompiledPolicy
   readonly labels: NamespaceLabels
   readonly recorder: DecisionRecorder
+  readonly writer: DecisionWriter
   readonly observer: AdmissionObserver
   readonly log: WebhookLog
   /** Milliseconds since the epoch. */
@@ -34,13 +35,12 @@ export interface Refusal {
 /**
  * Judge, answer, then count and record.
  *
- * @param body what the request's JSON says.
  * @param send called once with the JSON of the HTTP 200, as soon as it is known.
  * @throws WebhookHttpError when the body is no review; then nothing was sent.
  */
 export function answerReview<To>(
   service: ReviewService,
-  body: unknown,
+  { body, isPlain }: ReviewBody,
   to: To,
   send: (to: To, json: string) => void,
 ): void {
@@ -66,8 +66,9 @@ export function answerReview<To>(
     const { kind, dryRun } = request
     service.observer.judged({ kind, decision, dryRun }, (performance.now() - startedMs) / 1000)
     const { cluster } = service
-    const decisionRecord = createDecisionRecord(request, metadata, decision, { id, now, cluster, policy, warnings })
-    service.recorder.record(decisionRecord, encodeDecisionRecord(decisionRecord))
+    const context = { id, now, cluster, policy, warnings, isPlain }
+    const { record, json } = service.writer.write(request, metadata, decision, context)
+    service.recorder.record(record, json)
   } catch (error) {
     // A bug, of which the client must not hear: it has its answer.
     service.log.error({ err: error }, 'A decision could not be recorded')

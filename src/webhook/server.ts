@@ -5,9 +5,10 @@ import { createServer as createHttpsServer, type Server } from 'node:https'
 import underPressure from '@fastify/under-pressure'
 import type { FastifyInstance, FastifyReply, RouteGenericInterface } from 'fastify'
 import fastify from 'fastify'
+import { DecisionWriter } from './decision-writer.js'
 import { BODY_LIMIT_BYTES, HTTP_ERRORS, WebhookHttpError } from './http-errors.js'
 import { answerPlain, isPlain, JSON_TYPE, type ReviewHandling, VALIDATE_PATH } from './plain-reviews.js'
-import { createReviewParser } from './review-part.js'
+import { createReviewParser, type ReviewBody } from './review-part.js'
 import { answerReview, type ReviewService, refusalOf } from './review-service.js'
 import { type ServingTls, secureOptions } from './tls-options.js'
 
@@ -23,8 +24,10 @@ const TIMEOUT_CHECK_MS = 5_000
 const MAX_CONNECTIONS = 1024
 /** Beyond it an answer would come too late for most of the queue: say so at once. */
 const MAX_EVENT_LOOP_DELAY_MS = 1_000
+/** Of a request that says neither type nor length. */
+const NO_BODY: ReviewBody = { body: undefined, isPlain: false }
 
-export interface WebhookOptions extends ReviewService {
+export interface WebhookOptions extends Omit<ReviewService, 'writer'> {
   /** Undefined serves plain HTTP: for tests that inject requests. */
   readonly tls: ServingTls | undefined
   /** True once the webhook stops: each answer then asks the API server to take another connection. Default: never. */
@@ -40,7 +43,7 @@ export function createWebhookServer(options: WebhookOptions): WebhookServer {
   const parse = createReviewParser()
   let isClosing = false
   const handling: ReviewHandling = {
-    service: options,
+    service: { ...options, writer: new DecisionWriter() },
     parse,
     isOverloaded: () => server.memoryUsage().eventLoopDelay > MAX_EVENT_LOOP_DELAY_MS,
     isLast: () => isClosing || options.isStopping?.() === true,
@@ -97,13 +100,13 @@ function addRoutes(server: WebhookServer, handling: ReviewHandling): void {
   server.removeAllContentTypeParsers()
   server.addContentTypeParser(JSON_TYPE, { parseAs: 'buffer' }, (_request, body: Buffer, done) => {
     const parsed = parse(body)
-    if (parsed.ok) done(null, parsed.body)
+    if (parsed.ok) done(null, parsed)
     else done(new WebhookHttpError(HTTP_ERRORS.BODY_NOT_JSON))
   })
   server.setErrorHandler((error, _request, reply) => refuse(handling, reply, error))
   server.setNotFoundHandler((_request, reply) => refuse(handling, reply, new WebhookHttpError(HTTP_ERRORS.NOT_FOUND)))
   const send = (reply: Reply, json: string): void => sendJson(handling, reply, json)
-  server.route({
+  server.route<{ Body: ReviewBody | undefined }>({
     method: 'POST',
     url: VALIDATE_PATH,
     onRequest: (_request, reply, next) => {
@@ -111,7 +114,7 @@ function addRoutes(server: WebhookServer, handling: ReviewHandling): void {
       else next()
     },
     handler: (request, reply) => {
-      answerReview(service, request.body, reply, send)
+      answerReview(service, request.body ?? NO_BODY, reply, send)
     },
   })
   server.route({

@@ -14,6 +14,7 @@ const MAX_IMAGE_RUNES = 120
 const MAX_SUBJECT_LENGTH = 40
 const CARRIED = 'this update does not change it, so it is admitted'
 const WAIVED = 'it is a static pod that already runs, so it is admitted and recorded'
+const NONE: readonly never[] = []
 
 type Matter =
   | { readonly status: 'unreadable'; readonly problem: string }
@@ -25,9 +26,8 @@ export function describeWarnings(
   subject: DecisionSubject,
   policy: CompiledPolicy,
 ): readonly string[] {
-  if (decision.action !== 'admit' && decision.action !== 'warn') return []
   const matters = mattersOf(decision)
-  if (matters.length === 0) return []
+  if (matters.length === 0) return NONE
   const origin = `(policy ${describeName(policy.name, 32)}, rev ${escapeForeign(policy.revision, 16)})`
   const about = describeSubject(subject, MAX_SUBJECT_LENGTH)
   const lines = matters.slice(0, MAX_LISTED).map(matter => cutToWords(`${about}: ${describeMatter(matter)} ${origin}`))
@@ -37,7 +37,11 @@ export function describeWarnings(
 
 /** What to warn of, still without words: an object may hold 100,000 images, and nine lines are said. */
 function mattersOf(decision: Decision): readonly Matter[] {
-  const placeholders = decision.judged.filter(({ verdict }) => verdict.reason === 'image-placeholder')
+  const { action, judged } = decision
+  if (action !== 'admit' && action !== 'warn') return NONE
+  const placeholders = judged.filter(({ verdict }) => verdict.reason === 'image-placeholder')
+  // All that is wrong makes another action: nothing is, nearly always.
+  if (action === 'admit' && placeholders.length === 0) return NONE
   const unreadable: readonly Matter[] =
     decision.unreadable === undefined ? [] : [{ status: 'unreadable', problem: decision.unreadable }]
   return [

@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs'
+import { Histogram, Registry } from 'prom-client'
 import t from 'tap'
+import { createDurationHistogram } from '../../src/adapters/duration-histogram.js'
 import { createWebhookMetrics, type WebhookState } from '../../src/adapters/metrics.js'
 import { createCorrelatorMetrics } from '../../src/adapters/metrics-correlator.js'
 import type { DeliveryState } from '../../src/correlator/delivery.js'
@@ -123,6 +125,19 @@ t.test('reviews, images and dry runs are counted apart, with labels from closed 
   t.match(text, 'sallyport_admission_images_total{outcome="denied",reason="not-allowed"} 1\n')
   t.match(text, 'sallyport_records_dropped{recorder="journal"} 3\n')
   t.notMatch(text, 'forged')
+})
+
+t.test('durations are counted as the library would', async t => {
+  const [name, help, bounds] = ['x_seconds', 'From here to there.', [0.001, 0.01, 1]] as const
+  const registry = new Registry()
+  const theirs = new Histogram({ name, help, buckets: [...bounds], registers: [registry] })
+  const ours = createDurationHistogram(name, help, bounds)
+  t.equal(ours.text().trimEnd(), (await registry.metrics()).trimEnd(), 'before any')
+  for (const seconds of [0, 0.0005, 0.001, 0.0011, 0.25, 1, 1.5, 40]) {
+    ours.observe(seconds)
+    theirs.observe(seconds)
+  }
+  t.equal(ours.text().trimEnd(), (await registry.metrics()).trimEnd())
 })
 
 t.test('the gauges tell the state at the moment of the question', async t => {

@@ -18,6 +18,7 @@ import {
   MAX_WARNING_RUNES,
 } from '../../src/webhook/answer.js'
 import { createDecisionRecord, retryKeyOf } from '../../src/webhook/decision-record.js'
+import { DecisionWriter } from '../../src/webhook/decision-writer.js'
 import { encodeDecisionRecord } from '../../src/webhook/encode-decision-record.js'
 import { judge } from '../../src/webhook/judge.js'
 import { readObjectMetadata } from '../../src/webhook/object-metadata.js'
@@ -346,6 +347,73 @@ t.test('whatever is sent: the limits hold, nothing unseen is shown, the record i
     }),
     { numRuns: 150 },
   )
+})
+
+t.test('records are written quickly as they are written plainly', async t => {
+  const exceptions = [
+    {
+      id: 'EX-1',
+      images: ['docker.io/library/redis'],
+      namespaces: ['team-a'],
+      expires: '2027-01-01T00:00:00Z',
+      reason: 'because',
+      owner: 'o',
+    },
+  ]
+  const policies = MODES.map(mode => policyOf({ ...CORP, mode, exceptions }))
+  const names = ['', 'web', 'x'.repeat(253), 'x'.repeat(254), 'x'.repeat(400), 'a\tb', 'a"b', 'a\\b', 'ü', '\u007f']
+  const name = fc.oneof({ weight: 3, arbitrary: fc.constantFrom('web', 'app') }, fc.constantFrom(...names))
+  const image = fc.constantFrom(
+    '',
+    ' ',
+    'redis:7',
+    'a.example/ok:1',
+    'b.example/x',
+    'evil.example/y',
+    'http://x',
+    'z\n',
+  )
+  const container = fc.record({ name, image })
+  const owner = fc.record({ kind: name, name, uid: name, controller: fc.boolean(), apiVersion: fc.constant('v1') })
+  const kind = fc.constantFrom('Pod', 'Deployment', 'EphemeralContainers', 'Job')
+  const facts = { name, namespace: fc.oneof(name, fc.constant('team-a')), user: name, uid: name, generateName: name }
+  const sent = fc.record({
+    ...facts,
+    kind,
+    containers: fc.array(container, { maxLength: 10 }),
+    owners: fc.array(owner, { maxLength: 2 }),
+    operation: fc.constantFrom('CREATE', 'UPDATE'),
+    dryRun: fc.boolean(),
+    mode: fc.nat(2),
+    at: fc.nat(3),
+  })
+  // One for all: what it remembers of one record must not show in another.
+  const writer = new DecisionWriter()
+  let quick = 0
+  fc.assert(
+    fc.property(sent, ({ name, namespace, user, uid, generateName, containers, owners, mode, at, ...rest }) => {
+      const policy = policies[mode] ?? CORP_POLICY
+      const spec = { containers, template: { spec: { containers } } }
+      const metadata = { name, uid, generateName, ownerReferences: owners }
+      const extra = { ...rest, kind: { kind: rest.kind }, name, namespace, userInfo: { username: user, groups: [] } }
+      const object = { metadata, spec, ephemeralContainers: containers }
+      const {
+        request,
+        metadata: read,
+        decision,
+        subject,
+      } = judged(policy, pod({}, { ...extra, object, oldObject: object }))
+      const warnings = describeWarnings(decision, subject, policy)
+      const isPlain = /^[ -~]*$/.test(JSON.stringify(request).replaceAll(/\\./g, '\n'))
+      const given = { id: `r${at}`, now: NOW + at, cluster: at === 0 ? 'a"b' : undefined, policy, warnings, isPlain }
+      const record = createDecisionRecord(request, read, decision, given)
+      const written = writer.write(request, read, decision, given)
+      quick += isPlain && warnings.length === 0 ? 1 : 0
+      return JSON.stringify(written.record) === JSON.stringify(record) && written.json === encodeDecisionRecord(record)
+    }),
+    { numRuns: 2_000 },
+  )
+  t.ok(quick > 100, 'enough of them were', { quick })
 })
 
 t.test('texts written without JSON.stringify are the same as with it', async () => {

@@ -6,12 +6,13 @@ import t from 'tap'
 import { parseWorkload, WORKLOAD_KINDS } from '../../src/policy/index.js'
 import { decodeAdmissionReview } from '../../src/webhook/admission-review.js'
 import { createDecisionRecord } from '../../src/webhook/decision-record.js'
+import { DecisionWriter } from '../../src/webhook/decision-writer.js'
 import { encodeDecisionRecord } from '../../src/webhook/encode-decision-record.js'
 import { eachOf, fieldsOf, JsonPartReader, KEPT, PASSING } from '../../src/webhook/json-part.js'
 import { endOfValue, PADDING, UNKNOWN } from '../../src/webhook/json-scan.js'
 import { judge } from '../../src/webhook/judge.js'
 import { readObjectMetadata } from '../../src/webhook/object-metadata.js'
-import { createReviewParser } from '../../src/webhook/review-part.js'
+import { createReviewParser, type ReviewBody } from '../../src/webhook/review-part.js'
 import { NOW, policyOf } from '../support/policies.js'
 
 const MUTATED_BYTES = 40_000
@@ -78,8 +79,20 @@ const policy = policyOf({
   tags: { deny: ['latest'] },
 })
 
+type WriteRecord = (
+  ...[request, metadata, decision, context]: Parameters<DecisionWriter['write']>
+) => ReturnType<DecisionWriter['write']>
+
+// One for all tests, as one serves all requests: what it remembers of one body must not show in another.
+const writer = new DecisionWriter()
+const writeQuickly: WriteRecord = (...given) => writer.write(...given)
+const writePlainly: WriteRecord = (...given) => {
+  const record = createDecisionRecord(...given)
+  return { record, json: encodeDecisionRecord(record) }
+}
+
 /** All that anybody makes of a body. */
-function readingOf(body: unknown): unknown {
+function readingOf({ body, isPlain }: ReviewBody, write: WriteRecord): unknown {
   const decoded = decodeAdmissionReview(body)
   if (!decoded.ok) return decoded
   const { object, oldObject, ...rest } = decoded.request
@@ -87,14 +100,14 @@ function readingOf(body: unknown): unknown {
   const judgement = judge(policy, decoded.request, { labelsOf: () => undefined }, NOW)
   if (judgement.status === 'passed') return { rest, workloads, judgement }
   const { request, metadata, decision } = judgement
-  const context = { id: 'id', now: NOW, cluster: undefined, policy, warnings: [] }
-  const record = encodeDecisionRecord(createDecisionRecord(request, metadata, decision, context))
-  return { rest, workloads, metadata: readObjectMetadata(object), decision, record }
+  const context = { id: 'id', now: NOW, cluster: undefined, policy, warnings: [], isPlain }
+  const written = write(request, metadata, decision, context)
+  return { rest, workloads, metadata: readObjectMetadata(object), decision, written }
 }
 
 function parsedWhole(bytes: Buffer): unknown {
   try {
-    return { ok: true, reading: readingOf(JSON.parse(bytes.toString())) }
+    return { ok: true, reading: readingOf({ body: JSON.parse(bytes.toString()), isPlain: false }, writePlainly) }
   } catch (error) {
     if (error instanceof SyntaxError) return { ok: false }
     throw error
@@ -106,7 +119,14 @@ const parse = createReviewParser()
 
 function parsedInPart(bytes: Buffer): unknown {
   const parsed = parse(bytes)
-  return parsed.ok ? { ok: true, reading: readingOf(parsed.body) } : { ok: false }
+  if (!parsed.ok) return { ok: false }
+  if (parsed.isPlain && !isPlainThroughout(parsed.body)) throw new Error('it holds something to escape')
+  return { ok: true, reading: readingOf(parsed, writeQuickly) }
+}
+
+function isPlainThroughout(value: unknown): boolean {
+  if (typeof value === 'string') return /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/.test(value)
+  return typeof value !== 'object' || value === null || Object.values(value).every(isPlainThroughout)
 }
 
 function isSame(bytes: Buffer): boolean {
