@@ -10,23 +10,28 @@ const FULL_BYTES = 1024 * 1024
 const MIN_BYTES = 8 * 1024
 /** The most that UTF-8 takes for one UTF-16 unit. */
 const MAX_BYTES_PER_UNIT = 3
+/** Its uid and its name. */
+const KEYS_PER_RECORD = 2
 const NEWLINE = 0x0a
+/** Memory that is kept for later batches: so many pieces, and none that one huge record made larger than this. */
+const MAX_SPARE = 6
+const MAX_SPARE_BYTES = 2 * FULL_BYTES
 
+/**
+ * Fills one batch after the other. The memory of their records goes with them and should come back: what is made anew
+ * for each costs a page fault every 4 KiB, and keeps the collector busy.
+ */
 export class PendingBatch {
   /** Bytes at once, and not strings: those would be copied by the collector again and again until they are sent. */
-  #bytes: Buffer<ArrayBuffer>
+  #bytes = freshMemory(MIN_BYTES)
+  readonly #spare: Buffer<ArrayBuffer>[] = []
+  readonly #keys = new Float64Array(FULL_ROWS * KEYS_PER_RECORD)
   #length = 0
   #rows = 0
-  #keys: number[] = []
+  #keyCount = 0
   #since = Number.POSITIVE_INFINITY
   #until = 0
   #repeats = new Map<string, JournalRepeat>()
-
-  /** @param expectedBytes what the batch before held: growing copies, and keeps the collector busy. */
-  constructor(expectedBytes = 0) {
-    const size = Math.min(FULL_BYTES, Math.ceil(expectedBytes * 1.25))
-    this.#bytes = Buffer.allocUnsafeSlow(Math.max(MIN_BYTES, size))
-  }
 
   get rows(): number {
     return this.#rows
@@ -44,7 +49,7 @@ export class PendingBatch {
     return this.#rows >= FULL_ROWS || this.#length >= FULL_BYTES
   }
 
-  /** @param at the record's time, in milliseconds since the epoch. */
+  /** To a batch that is not full. @param at the record's time, in milliseconds since the epoch. */
   add({ objectUid, namespace, name }: DecisionRecord, json: string, at: number): void {
     this.#reserve(json.length * MAX_BYTES_PER_UNIT + 1)
     if (this.#rows > 0) {
@@ -53,10 +58,10 @@ export class PendingBatch {
     }
     this.#length += this.#bytes.write(json, this.#length)
     this.#rows += 1
-    if (objectUid !== null) this.#keys.push(keyOfUid(objectUid))
-    if (name !== null) this.#keys.push(keyOfName(namespace, name))
-    this.#since = Math.min(this.#since, at)
-    this.#until = Math.max(this.#until, at)
+    if (objectUid !== null) this.#addKey(keyOfUid(objectUid))
+    if (name !== null) this.#addKey(keyOfName(namespace, name))
+    if (at < this.#since) this.#since = at
+    if (at > this.#until) this.#until = at
   }
 
   /** Count one more retry of a record. */
@@ -65,18 +70,45 @@ export class PendingBatch {
     this.#repeats.set(recordId, { recordId, at, count, lastAt })
   }
 
-  /** What goes to the thread; the bytes' memory goes with it, so this is the end. */
+  /** What goes to the thread, and the next batch begins. The memory of `records` is the batch's, that of `keys` is not. */
   seal(): JournalBatch {
-    const records = this.#bytes.subarray(0, this.#length)
-    const [since, until, keys] = [this.#since, this.#until, this.#keys]
-    return { records, since, until, keys, repeats: [...this.#repeats.values()] }
+    const batch: JournalBatch = {
+      records: this.#bytes.subarray(0, this.#length),
+      since: this.#since,
+      until: this.#until,
+      keys: this.#keys.slice(0, this.#keyCount),
+      repeats: [...this.#repeats.values()],
+    }
+    this.#bytes = this.#spare.pop() ?? freshMemory(MIN_BYTES)
+    this.#length = 0
+    this.#rows = 0
+    this.#keyCount = 0
+    this.#since = Number.POSITIVE_INFINITY
+    this.#until = 0
+    this.#repeats.clear()
+    return batch
+  }
+
+  /** The memory of a batch that is done with. */
+  reuse(memory: ArrayBuffer): void {
+    if (this.#spare.length < MAX_SPARE && memory.byteLength <= MAX_SPARE_BYTES) this.#spare.push(Buffer.from(memory))
+  }
+
+  #addKey(key: number): void {
+    this.#keys[this.#keyCount] = key
+    this.#keyCount += 1
   }
 
   #reserve(bytes: number): void {
     const needed = this.#length + bytes
     if (needed <= this.#bytes.length) return
-    const grown = Buffer.allocUnsafeSlow(Math.max(needed, 2 * this.#bytes.length))
+    const grown = freshMemory(Math.max(needed, 2 * this.#bytes.length))
     this.#bytes.copy(grown, 0, 0, this.#length)
     this.#bytes = grown
   }
+}
+
+/** Not of the pool that buffers share: it moves to another thread. */
+function freshMemory(bytes: number): Buffer<ArrayBuffer> {
+  return Buffer.allocUnsafeSlow(bytes)
 }

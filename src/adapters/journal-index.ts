@@ -9,7 +9,7 @@
 
 import type { DecisionRecord } from '../webhook/decision-record.js'
 import { hashText } from '../webhook/text-hash.js'
-import { createKeyPageFinder, enterKeyPages, type KeyedBatch } from './journal-key-pages.js'
+import { createKeyPageFinder, enterKeyPages, type KeyedBatch, type Keys } from './journal-key-pages.js'
 import { type JournalDatabase, readNumber } from './journal-schema.js'
 
 /** Keys of one generation, some 1.5 MB; the last entry may exceed it. */
@@ -21,7 +21,7 @@ const MIN_PAGED_KEYS = 2_048
 
 export interface JournalIndex {
   /** A batch was inserted in this transaction. */
-  add(batch: number, keys: readonly number[]): void
+  add(batch: number, keys: Keys): void
   /** There are so many keys that they should be entered now. */
   readonly isDue: boolean
   /** Enter all that wait, in one transaction of the caller's. */
@@ -37,11 +37,11 @@ export function keysOf({ objectUid, namespace, name }: DecisionRecord): readonly
 }
 
 export function keyOfUid(uid: string): number {
-  return hashText(`u${uid}`)
+  return hashText('u', uid)
 }
 
 export function keyOfName(namespace: string, name: string): number {
-  return hashText(`n${namespace}/${name}`)
+  return hashText('n', namespace, '/', name)
 }
 
 /** Takes over what a killed run left without keys. Another webhook's may be among it: entering twice does no harm. */
@@ -116,7 +116,7 @@ function enterKeys(database: JournalDatabase, waiting: readonly KeyedBatch[], si
 }
 
 function enterRows(database: JournalDatabase, generation: number, waiting: readonly KeyedBatch[]): void {
-  const pairs = waiting.flatMap(({ batch, keys }) => keys.map(key => [key, batch] as const))
+  const pairs = waiting.flatMap(({ batch, keys }) => Array.from(keys, key => [key, batch] as const))
   pairs.sort(([one], [other]) => one - other)
   // One statement and one value: a bound value costs more than a row.
   database

@@ -12,24 +12,22 @@ const BUCKETS = 64
 const BUCKET_WIDTH = 2 ** 53 / BUCKETS
 const HASH_BYTES = 8
 const BATCH_BYTES = 4
+const KEY_BYTES = HASH_BYTES + BATCH_BYTES
+
+/** Whole numbers below 2^53. */
+export type Keys = readonly number[] | Float64Array
 
 /** A batch and the keys of its records. */
 export interface KeyedBatch {
   readonly batch: number
-  readonly keys: readonly number[]
-}
-
-/** All of a page's hashes, then the number of the batch that each leads to. */
-interface Page {
-  readonly hashes: number[]
-  readonly batches: number[]
+  readonly keys: Keys
 }
 
 /** In a transaction of the caller's. */
 export function enterKeyPages(database: JournalDatabase, generation: number, keyed: readonly KeyedBatch[]): void {
   const insert = database.prepare('INSERT INTO key_pages (bucket, generation, keys) VALUES (?, ?, ?)')
   for (const [bucket, page] of fillPages(keyed).entries()) {
-    if (page.hashes.length > 0) insert.run([bucket, generation, encodePage(page)])
+    if (page.length > 0) insert.run([bucket, generation, page])
   }
 }
 
@@ -49,33 +47,36 @@ function preparePages(database: JournalDatabase) {
   return isThere ? database.prepare('SELECT keys FROM key_pages WHERE bucket = ?').raw(true) : undefined
 }
 
-function fillPages(keyed: readonly KeyedBatch[]): readonly Page[] {
-  const pages = Array.from({ length: BUCKETS }, (): Page => ({ hashes: [], batches: [] }))
+/** Each page is all of its hashes, then the number of the batch that each leads to. */
+function fillPages(keyed: readonly KeyedBatch[]): readonly Buffer[] {
+  const pages = countBuckets(keyed).map(count => ({ bytes: Buffer.allocUnsafe(count * KEY_BYTES), count, filled: 0 }))
   for (const { batch, keys } of keyed) {
-    for (const key of keys) {
-      const page = pages[bucketOf(key)]
-      page?.hashes.push(key)
-      page?.batches.push(batch)
+    for (const hash of keys) {
+      const page = pages[bucketOf(hash)]
+      if (page === undefined) continue
+      page.bytes.writeDoubleLE(hash, page.filled * HASH_BYTES)
+      page.bytes.writeUInt32LE(batch, page.count * HASH_BYTES + page.filled * BATCH_BYTES)
+      page.filled += 1
     }
   }
-  return pages
+  return pages.map(({ bytes }) => bytes)
+}
+
+function countBuckets(keyed: readonly KeyedBatch[]): readonly number[] {
+  const counts = new Array<number>(BUCKETS).fill(0)
+  for (const { keys } of keyed) {
+    for (const hash of keys) counts[bucketOf(hash)] = (counts[bucketOf(hash)] ?? 0) + 1
+  }
+  return counts
 }
 
 function bucketOf(hash: number): number {
   return Math.floor(hash / BUCKET_WIDTH)
 }
 
-function encodePage({ hashes, batches }: Page): Buffer {
-  const page = Buffer.allocUnsafe(hashes.length * (HASH_BYTES + BATCH_BYTES))
-  let at = 0
-  for (const hash of hashes) at = page.writeDoubleLE(hash, at)
-  for (const batch of batches) at = page.writeUInt32LE(batch, at)
-  return page
-}
-
 function findInPage(page: Uint8Array, hash: number): readonly number[] {
   const view = new DataView(page.buffer, page.byteOffset, page.byteLength)
-  const batchesAt = (page.byteLength / (HASH_BYTES + BATCH_BYTES)) * HASH_BYTES
+  const batchesAt = (page.byteLength / KEY_BYTES) * HASH_BYTES
   const found: number[] = []
   for (let at = 0; at < batchesAt; at += HASH_BYTES) {
     if (view.getFloat64(at, true) === hash) {

@@ -1,7 +1,8 @@
-/** The journal's writes, one transaction a batch. Synchronous: it runs in the journal's own thread. */
+/** The journal's writes, a transaction for each lot of batches. Synchronous: it runs in the journal's own thread. */
 
 import { KnownError } from '../errors.js'
 import { openJournalIndex } from './journal-index.js'
+import type { Keys } from './journal-key-pages.js'
 import type { JournalDatabase } from './journal-schema.js'
 import { journalPath, openForWriting, readNumber } from './journal-schema.js'
 
@@ -28,7 +29,7 @@ export interface JournalBatch {
   readonly since: number
   readonly until: number
   /** What the records are found by, see journal-index.ts. */
-  readonly keys: readonly number[]
+  readonly keys: Keys
   readonly repeats: readonly JournalRepeat[]
 }
 
@@ -40,8 +41,8 @@ export interface Retention {
 }
 
 export interface JournalStore {
-  /** All or nothing. */
-  write(batch: JournalBatch): void
+  /** All of them or nothing. */
+  write(...batches: readonly JournalBatch[]): void
   /** This run was recording at `now`; `dropped` counts its records that were lost so far. */
   beat(now: number, dropped: number): void
   /** Delete what is too old or too much, in bounded steps; what is left over goes the next time. */
@@ -66,21 +67,17 @@ export function openJournalStore(
   )
   const beat = database.prepare('UPDATE runs SET last_seen = max(last_seen, ?), dropped = ? WHERE id = ?')
   const stop = database.prepare('UPDATE runs SET last_seen = max(last_seen, ?1), stopped = ?1 WHERE id = ?2')
+  const insert = ({ records, since, until, keys, repeats }: JournalBatch): void => {
+    if (records.length > 0) {
+      const bytes = Buffer.from(records.buffer, records.byteOffset, records.length)
+      index.add(Number(insertBatch.run([since, until, records.length, bytes]).lastInsertRowid), keys)
+    }
+    for (const { count, lastAt, at, recordId } of repeats) repeat.run([at, recordId, count, lastAt])
+  }
   return {
-    write({ records, since, until, keys, repeats }) {
+    write(...batches) {
       inTransaction(database, () => {
-        if (records.length > 0) {
-          const batch = Number(
-            insertBatch.run([
-              since,
-              until,
-              records.length,
-              Buffer.from(records.buffer, records.byteOffset, records.length),
-            ]).lastInsertRowid,
-          )
-          index.add(batch, keys)
-        }
-        for (const { count, lastAt, at, recordId } of repeats) repeat.run([at, recordId, count, lastAt])
+        for (const batch of batches) insert(batch)
       })
       if (index.isDue) inTransaction(database, () => index.enter())
     },

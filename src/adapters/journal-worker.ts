@@ -3,10 +3,17 @@
  * would hold up every review. Started by journal-writer.ts, never imported.
  */
 
+import { platform, setPriority } from 'node:os'
 import { isMainThread, parentPort, workerData } from 'node:worker_threads'
 import { KnownError } from '../errors.js'
 import type { JournalBatch, JournalStore, Retention } from './journal-store.js'
 import { openJournalStore } from './journal-store.js'
+
+/**
+ * Of 0 to 19. At a core that both want all the time the thread gets a tenth of it: twice what it needs when the event loop
+ * does nothing but reviews.
+ */
+const NICENESS = 10
 
 /** What the thread is started with. */
 export interface JournalThreadData {
@@ -17,7 +24,7 @@ export interface JournalThreadData {
 }
 
 export type ToJournalThread =
-  | { readonly type: 'write'; readonly batch: JournalBatch; readonly rows: number }
+  | { readonly type: 'write'; readonly batches: readonly JournalBatch[]; readonly rows: number }
   | { readonly type: 'beat'; readonly now: number; readonly dropped: number }
   | { readonly type: 'close'; readonly now: number; readonly dropped: number }
 
@@ -25,16 +32,37 @@ export type FromJournalThread =
   | { readonly type: 'opened' }
   /** An operator's mistake: the message is for them. */
   | { readonly type: 'unusable'; readonly message: string }
-  /** Either tells how much of what waited is settled. */
-  | { readonly type: 'done'; readonly rows: number; readonly bytes: number }
-  | { readonly type: 'failed'; readonly rows: number; readonly bytes: number; readonly problem: string }
-  | { readonly type: 'closed' }
+  /** To each message one answer, with half a sentence about what went wrong. */
+  | { readonly type: 'written'; readonly settled: SettledBatches; readonly problem: string | undefined }
+  | { readonly type: 'beaten'; readonly problem: string | undefined }
+  | { readonly type: 'closed'; readonly problem: string | undefined }
 
-type Reply = (message: FromJournalThread) => void
+/** How much of what waited is written or, with a problem, lost; and the memory that it took, for later batches. */
+export interface SettledBatches {
+  readonly rows: number
+  readonly bytes: number
+  readonly memory: readonly ArrayBuffer[]
+}
+
+type Reply = (message: FromJournalThread, transferred?: readonly ArrayBuffer[]) => void
 
 if (!isMainThread && parentPort !== null) {
   const port = parentPort
-  serve(workerData as JournalThreadData, message => port.postMessage(message))
+  yieldToReviews()
+  serve(workerData as JournalThreadData, (message, transferred = []) => port.postMessage(message, [...transferred]))
+}
+
+/**
+ * Where the two threads share a core, an answer must not wait until a batch is written. Only Linux has priorities of
+ * threads: elsewhere it would be the whole process's.
+ */
+function yieldToReviews(): void {
+  if (platform() !== 'linux') return
+  try {
+    setPriority(NICENESS)
+  } catch {
+    // Forbidden here: then the two are equals.
+  }
 }
 
 function serve(data: JournalThreadData, reply: Reply): void {
@@ -51,29 +79,40 @@ function serve(data: JournalThreadData, reply: Reply): void {
 }
 
 function handle(store: JournalStore, message: ToJournalThread, reply: Reply): void {
-  const [rows, bytes] = message.type === 'write' ? [message.rows, message.batch.records.length] : [0, 0]
-  try {
-    perform(store, message)
-    reply(message.type === 'close' ? { type: 'closed' } : { type: 'done', rows, bytes })
-  } catch (error) {
-    // A full or failing disk: the batch is lost and counted, the next one is tried.
-    reply({ type: 'failed', rows, bytes, problem: error instanceof Error ? error.message : 'unknown' })
-    if (message.type === 'close') reply({ type: 'closed' })
+  switch (message.type) {
+    case 'write': {
+      const { batches, rows } = message
+      const problem = attempt(() => store.write(...batches))
+      const bytes = batches.reduce((sum, { records }) => sum + records.length, 0)
+      const memory = batches.map(({ records }) => records.buffer)
+      reply({ type: 'written', settled: { rows, bytes, memory }, problem }, memory)
+      return
+    }
+    case 'beat': {
+      const problem = attempt(() => {
+        store.beat(message.now, message.dropped)
+        store.prune(message.now)
+      })
+      reply({ type: 'beaten', problem })
+      return
+    }
+    case 'close': {
+      const problem = attempt(() => {
+        store.beat(message.now, message.dropped)
+        store.close(message.now)
+      })
+      reply({ type: 'closed', problem })
+      return
+    }
   }
 }
 
-function perform(store: JournalStore, message: ToJournalThread): void {
-  switch (message.type) {
-    case 'write':
-      store.write(message.batch)
-      return
-    case 'beat':
-      store.beat(message.now, message.dropped)
-      store.prune(message.now)
-      return
-    case 'close':
-      store.beat(message.now, message.dropped)
-      store.close(message.now)
-      return
+/** A full or failing disk: what was to be written is lost and counted, the next lot is tried. */
+function attempt(work: () => void): string | undefined {
+  try {
+    work()
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? error.message : 'unknown'
   }
 }

@@ -1,4 +1,4 @@
-/** The journal's writing end: queues records in memory and hands them to the journal's thread in batches. */
+/** The journal's writing end: counts retries, queues the rest in memory, and keeps the journal's thread. */
 
 import { mkdirSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
@@ -6,18 +6,12 @@ import { KnownError } from '../errors.js'
 import type { DecisionRecord } from '../webhook/decision-record.js'
 import { retryKeyOf } from '../webhook/decision-record.js'
 import type { DecisionRecorder } from '../webhook/ports.js'
-import { PendingBatch } from './journal-batch.js'
-import { createKeyDigest, digestOf, JournalRetries } from './journal-retries.js'
+import { JournalQueue } from './journal-queue.js'
+import { JournalRetries } from './journal-retries.js'
 import type { Retention } from './journal-store.js'
 import type { FromJournalThread, JournalThreadData, ToJournalThread } from './journal-worker.js'
+import { KeyedDigest } from './keyed-digest.js'
 
-/** A record is durable after this long at the latest, when the disk keeps up; a full batch goes at once. */
-const FLUSH_INTERVAL_MS = 50
-/** Records that may wait for the thread, whichever is reached first; more are dropped and counted. */
-const MAX_WAITING_ROWS = 20_000
-const MAX_WAITING_BYTES = 32 * 1024 * 1024
-/** Messages that the thread has not answered yet. */
-const MAX_IN_FLIGHT = 4
 /** The API server and the controllers retry within seconds; what comes later is counted anew. */
 const RETRY_WINDOW_MS = 60_000
 /** The oldest keys make room: an attacker's flood costs memory for so many and no more. */
@@ -83,24 +77,20 @@ class ThreadedJournalWriter implements JournalWriter {
   readonly #worker: Worker
   readonly #options: JournalWriterOptions
   readonly #heartbeat: NodeJS.Timeout
-  readonly #digest = createKeyDigest()
+  readonly #digest = new KeyedDigest(crypto.getRandomValues(new Int32Array(2)))
   readonly #retries = new JournalRetries(MAX_RETRY_KEYS)
-  #pending = new PendingBatch()
-  /** Full ones that wait for the thread to catch up: here they are bounded, in its message queue they would not be. */
-  #sealed: ToJournalThread[] = []
-  /** What is sealed, here or in the thread. */
-  #sealedBytes = 0
-  /** Rows that wait here or in the thread. */
-  #unwritten = 0
-  #inFlight = 0
-  #flushTimer: NodeJS.Timeout | undefined
+  readonly #queue: JournalQueue
+  #isBeating = false
   #dropped = 0
   #isOpen = true
   #resolveClosed: () => void = () => {}
+  #time = ''
+  #at = 0
 
   constructor(worker: Worker, options: JournalWriterOptions) {
     this.#worker = worker
     this.#options = options
+    this.#queue = new JournalQueue((message, memory) => worker.postMessage(message, memory))
     worker.on('message', (message: FromJournalThread) => this.#receive(message))
     worker.on('error', error => this.#fail(error.message))
     this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_INTERVAL_MS).unref()
@@ -115,20 +105,17 @@ class ThreadedJournalWriter implements JournalWriter {
       this.#dropped += 1
       return
     }
-    const at = Date.parse(decisionRecord.time)
-    const key = digestOf(retryKeyOf(decisionRecord), this.#digest)
+    const at = this.#timeOf(decisionRecord)
+    const key = this.#digest.of(retryKeyOf(decisionRecord))
     const earlier = this.#retries.find(key)
     if (earlier !== undefined && at - earlier.at <= RETRY_WINDOW_MS) {
-      this.#pending.repeat(earlier.recordId, earlier.at, at)
-      this.#flushSoon()
-      return
-    }
-    if (this.#unwritten >= MAX_WAITING_ROWS || this.#sealedBytes >= MAX_WAITING_BYTES) {
+      this.#queue.repeat(earlier.recordId, earlier.at, at)
+    } else if (this.#queue.isOverfull) {
       this.#dropped += 1
-      return
+    } else {
+      this.#retries.remember(key, decisionRecord.id, at)
+      this.#queue.add(decisionRecord, json, at)
     }
-    this.#retries.remember(key, decisionRecord.id, at)
-    this.#add(decisionRecord, json, at)
   }
 
   async close(): Promise<void> {
@@ -136,72 +123,47 @@ class ThreadedJournalWriter implements JournalWriter {
     this.#isOpen = false
     clearInterval(this.#heartbeat)
     this.#worker.ref()
-    // Whatever is in flight: these are the last messages.
-    this.#inFlight = Number.NEGATIVE_INFINITY
-    this.#seal()
-    this.#flush()
+    this.#queue.close()
     const closed = new Promise<void>(resolve => {
       this.#resolveClosed = resolve
     })
     const deadline = setTimeout(() => this.#fail('the journal did not close in time'), CLOSE_DEADLINE_MS)
-    this.#send({ type: 'close', now: this.#options.now(), dropped: this.#dropped })
+    this.#post('close')
     await closed
     clearTimeout(deadline)
     await this.#worker.terminate()
   }
 
-  #add(decisionRecord: DecisionRecord, json: string, at: number): void {
-    this.#pending.add(decisionRecord, json, at)
-    this.#unwritten += 1
-    if (this.#pending.isFull) this.#flush()
-    else this.#flushSoon()
-  }
-
-  #flushSoon(): void {
-    this.#flushTimer ??= setTimeout(() => this.#flush(), FLUSH_INTERVAL_MS).unref()
-  }
-
-  #flush(): void {
-    clearTimeout(this.#flushTimer)
-    this.#flushTimer = undefined
-    // While the thread is behind, what waits here grows to a full batch first.
-    if (this.#sealed.length === 0 || this.#pending.isFull) this.#seal()
-    while (this.#inFlight < MAX_IN_FLIGHT) {
-      const message = this.#sealed.shift()
-      if (message === undefined) return
-      this.#send(message)
+  /** Many records share a millisecond, and so do their texts; to parse one takes longer than to look for its retry. */
+  #timeOf({ time }: DecisionRecord): number {
+    if (time !== this.#time) {
+      this.#time = time
+      this.#at = Date.parse(time)
     }
+    return this.#at
   }
 
-  #seal(): void {
-    const pending = this.#pending
-    if (pending.isEmpty) return
-    this.#sealedBytes += pending.bytes
-    this.#sealed.push({ type: 'write', batch: pending.seal(), rows: pending.rows })
-    this.#pending = new PendingBatch(pending.bytes)
-  }
-
+  /** Also while batches wait: the run is recording, and what is too old goes. */
   #beat(): void {
-    if (this.#inFlight < MAX_IN_FLIGHT) {
-      this.#send({ type: 'beat', now: this.#options.now(), dropped: this.#dropped })
-    }
+    if (this.#isBeating) return
+    this.#isBeating = true
+    this.#post('beat')
   }
 
-  #send(message: ToJournalThread): void {
-    this.#inFlight += 1
-    // The records' memory moves to the thread; nothing is copied.
-    this.#worker.postMessage(message, message.type === 'write' ? [message.batch.records.buffer] : [])
+  #post(type: 'beat' | 'close'): void {
+    const message: ToJournalThread = { type, now: this.#options.now(), dropped: this.#dropped }
+    this.#worker.postMessage(message)
   }
 
   #receive(message: FromJournalThread): void {
+    if ('problem' in message && message.problem !== undefined) this.#options.onProblem(message.problem)
     switch (message.type) {
-      case 'done':
-        this.#settle(message)
+      case 'written':
+        if (message.problem !== undefined) this.#dropped += message.settled.rows
+        this.#queue.settle(message.settled)
         return
-      case 'failed':
-        this.#dropped += message.rows
-        this.#options.onProblem(message.problem)
-        this.#settle(message)
+      case 'beaten':
+        this.#isBeating = false
         return
       case 'closed':
         this.#resolveClosed()
@@ -212,19 +174,10 @@ class ThreadedJournalWriter implements JournalWriter {
     }
   }
 
-  #settle({ rows, bytes }: { readonly rows: number; readonly bytes: number }): void {
-    this.#inFlight -= 1
-    this.#unwritten -= rows
-    this.#sealedBytes -= bytes
-    if (this.#sealed.length > 0) this.#flush()
-    else if (!this.#pending.isEmpty) this.#flushSoon()
-  }
-
   /** The thread is gone: from now on every record is counted as lost. */
   #fail(problem: string): void {
     this.#isOpen = false
-    this.#dropped += this.#unwritten
-    this.#unwritten = 0
+    this.#dropped += this.#queue.abandon()
     clearInterval(this.#heartbeat)
     this.#options.onProblem(problem)
     this.#resolveClosed()

@@ -162,16 +162,19 @@ export function fitsDecisionRecord(request: AdmissionRequest, metadata: ObjectMe
  * The same object with the same outcome has the same key, so that the API server's retries can be counted as one.
  * A denied CREATE never becomes an object: each retry of its controller has another uid and name, and the owner stands
  * for it. Everything that was admitted, and every update, keeps its uid.
+ *
+ * @returns the key's parts, each a text of its own; to join them costs more than to look at them.
  */
-export function retryKeyOf(record: DecisionRecord): string {
+export function retryKeyOf(record: DecisionRecord): readonly string[] {
   const isUnborn = record.operation === 'CREATE' && !record.allowed
   const { topOwner } = record
   const identity = isUnborn
     ? topOwner?.uid || record.generateName || record.name
     : (record.objectUid ?? record.name ?? record.generateName)
-  let images = ''
-  for (const { container, written, reason } of record.images) images += ` ${container}=${written}:${reason}`
-  return `${record.kind} ${record.namespace}/${identity} ${record.operation} ${record.dryRun} ${record.action} ${record.revision}${images}`
+  const { kind, namespace, operation, dryRun, action, revision } = record
+  const key = [kind, namespace, identity ?? '', operation, dryRun ? 'dry run' : '', action, revision]
+  for (const { container, written, reason } of record.images) key.push(container, written, reason)
+  return key
 }
 
 function mostTelling(judged: readonly JudgedImage[]): readonly JudgedImage[] {

@@ -1,19 +1,20 @@
 /** The journal: write, read while writing, survive a kill, count retries, forget in time, refuse what is no journal. */
 
 import { spawn } from 'node:child_process'
-import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import fc from 'fast-check'
 import Database from 'libsql'
 import t from 'tap'
 import { keysOf } from '../../src/adapters/journal-index.js'
 import { openJournalReader } from '../../src/adapters/journal-reader.js'
-import { createKeyDigest, digestOf, JournalRetries } from '../../src/adapters/journal-retries.js'
+import { JournalRetries } from '../../src/adapters/journal-retries.js'
 import { JOURNAL_VERSION, journalPath } from '../../src/adapters/journal-schema.js'
 import { openJournalStore } from '../../src/adapters/journal-store.js'
 import { openJournalWriter } from '../../src/adapters/journal-writer.js'
+import { type Digest, halfSipHash, KeyedDigest } from '../../src/adapters/keyed-digest.js'
 import { DECISION_RECORD_SCHEMA, type DecisionRecord } from '../../src/webhook/decision-record.js'
 
 const START = Date.parse('2026-11-22T08:00:00Z')
@@ -22,7 +23,7 @@ const GENEROUS = { maxAgeMs: 1e12, maxBytes: 1e12 }
 function recordOf(at: number, change: Partial<DecisionRecord> = {}): DecisionRecord {
   return {
     schema: DECISION_RECORD_SCHEMA,
-    id: `id-${at}-${change.objectUid ?? ''}`,
+    id: `id-${at - START}-${(change.objectUid ?? '').slice(-8)}`,
     time: new Date(at).toISOString(),
     cluster: null,
     requestUid: 'r',
@@ -214,6 +215,29 @@ if (process.argv[2] === 'write-without-end') {
     reader.close()
   })
 
+  t.test('records of any length and script come back as they were, whatever the memory held before', async t => {
+    const directory = t.testdir()
+    const { writer, write, problems } = await writerIn(directory)
+    const texts = ['', 'x', 'ü€😀', 'x'.repeat(3_000), '€'.repeat(400_000), 'y'.repeat(1_100_000)]
+    const records = Array.from({ length: 1_200 }, (_, at) => {
+      const isLong = at % 100 === 99
+      return recordOf(START + at, { warnings: [texts[isLong ? 4 + (((at - 99) / 100) % 2) : at % 4] ?? ''] })
+    })
+    for (const [at, record] of records.entries()) {
+      write(record)
+      // Let memory come back from the thread in between.
+      if (at % 90 === 0) await new Promise(resolve => setTimeout(resolve, 30))
+    }
+    await writer.close()
+    t.strictSame([writer.dropped, problems], [0, []])
+    const reader = openJournalReader(directory)
+    const kept = [...reader.records({})].map(({ record }) => record)
+    t.equal(kept.length, records.length)
+    const differs = kept.findIndex((record, at) => JSON.stringify(record) !== JSON.stringify(records[at]))
+    t.equal(differs, -1)
+    reader.close()
+  })
+
   t.test('a killed writer leaves a journal that opens, and its last heartbeat as its end', async t => {
     const directory = t.testdir()
     const args = [...process.execArgv, fileURLToPath(import.meta.url), 'write-without-end', directory]
@@ -343,18 +367,54 @@ if (process.argv[2] === 'write-without-end') {
     reader.close()
   })
 
-  t.test('a key is found by the first 128 bits of its SHA-256 and by nothing less', async t => {
-    for (const key of ['', 'Pod team-a/u CREATE', 'ü€😀\ud800']) {
-      const expected = createHash('sha256').update(key).digest()
-      t.strictSame(
-        [...digestOf(key, createKeyDigest())],
-        [0, 4, 8, 12].map(at => expected.readUInt32BE(at)),
-      )
+  t.test('a digest is HalfSipHash-2-4 of 64 bits', async t => {
+    // The vectors that its authors publish: key 00 01 … 07, message 00 01 ….
+    const published = { 0: '218d1f59b9b83cc8', 4: 'd5e78a175be52ea1', 8: 'edfee820bce4858c', 12: '7bc71f9faef5c799' }
+    const wordsOf = (bytes: number) => new Int32Array(Uint8Array.from({ length: bytes }, (_, at) => at).buffer)
+    const withRoom = (words: Int32Array) => Int32Array.from([...words, 0])
+    for (const [bytes, expected] of Object.entries(published)) {
+      const digest = new Int32Array(4)
+      halfSipHash(wordsOf(8), withRoom(wordsOf(Number(bytes))), Number(bytes) / 4, digest)
+      t.equal(Buffer.from(digest.buffer, 0, 8).toString('hex'), expected, bytes)
     }
-    // All at one place of the table, apart in one word each.
-    const alike = Array.from({ length: 24 }, (_, one) =>
-      Uint32Array.from([7, 7, 7, 7]).fill(one + 8, 1 + (one % 3), 2 + (one % 3)),
+  })
+
+  t.test('lists of texts have one digest when they are the same, whatever they are when joined', async t => {
+    const join = (digest: Digest) => digest.subarray(0, 2).join(' ')
+    const [digests, other] = [new KeyedDigest(Int32Array.of(1, 2)), new KeyedDigest(Int32Array.of(1, 3))]
+    const lists: readonly (readonly string[])[] = [
+      [],
+      [''],
+      ['', ''],
+      ['abcd', 'x'],
+      ['abc', 'dx'],
+      ['abcdx'],
+      ['abcdx\0'],
+      ['\u0161bcdx'],
+      ['a', '\0', 'b'],
+      ['a\0b'],
+      ['\u6261'],
+      ['ab'],
+      ['ü€😀\ud800'],
+      ['x'.repeat(5_000)],
+      ['x'.repeat(5_001)],
+    ]
+    const seen = [...lists, ...lists].map(list => join(digests.of(list)))
+    t.strictSame(seen.slice(lists.length), seen.slice(0, lists.length))
+    t.equal(new Set(seen).size, lists.length)
+    t.not(join(other.of(['abcd'])), join(digests.of(['abcd'])), 'another key gives another digest')
+    const texts = fc.array(fc.string({ unit: 'binary', maxLength: 9 }), { maxLength: 4 })
+    fc.assert(
+      fc.property(texts, texts, (one, another) => {
+        const isSame = join(digests.of(one)) === join(digests.of(another))
+        return isSame === (JSON.stringify(one) === JSON.stringify(another))
+      }),
     )
+  })
+
+  t.test('a retry is found by its whole digest and by nothing less', async t => {
+    // All at one place of the table, apart in the other word.
+    const alike = Array.from({ length: 24 }, (_, one) => Int32Array.of(7, one - 12))
     const retries = new JournalRetries(64)
     for (const [one, digest] of alike.entries()) {
       t.equal(retries.find(digest), undefined)
@@ -364,23 +424,28 @@ if (process.argv[2] === 'write-without-end') {
       alike.map(digest => retries.find(digest)),
       alike.map((_, one) => ({ recordId: `id-${one}`, at: START + one })),
     )
+    const [first = Int32Array.of(0, 0)] = alike
+    retries.remember(first, 'x', START + 100)
+    t.strictSame(retries.find(first), { recordId: 'x', at: START + 100 }, 'the last one, also with a shorter id')
+    retries.remember(Int32Array.of(1, 1), 'an id that the webhook never makes', START)
+    t.equal(retries.find(Int32Array.of(1, 1)), undefined)
   })
 
   t.test('of many keys at least the younger half is remembered, each with its last record', async t => {
     const limit = 40
     const retries = new JournalRetries(limit)
+    const digests = new KeyedDigest(Int32Array.of(3, 4))
     const remembered: string[] = []
     for (let one = 0; one < 400; one += 1) {
       // Each third key comes again at once, as another record.
       const key = `key ${one - (one % 3 === 2 ? 1 : 0)}`
-      retries.remember(digestOf(key, createKeyDigest()), `id-${one}`, one)
+      retries.remember(digests.of([key]), `id-${one}`, one)
       remembered.push(key)
       for (const young of remembered.slice(-limit / 2)) {
-        if (retries.find(digestOf(young, createKeyDigest()))?.at !== remembered.lastIndexOf(young))
-          t.fail(`${young} at ${one}`)
+        if (retries.find(digests.of([young]))?.at !== remembered.lastIndexOf(young)) t.fail(`${young} at ${one}`)
       }
     }
-    const known = [...new Set(remembered)].filter(key => retries.find(digestOf(key, createKeyDigest())) !== undefined)
+    const known = [...new Set(remembered)].filter(key => retries.find(digests.of([key])) !== undefined)
     t.ok(known.length <= limit, 'what is remembered is bounded')
     t.strictSame(known, [...new Set(remembered)].slice(-known.length), 'and nothing older than what is forgotten')
   })

@@ -284,7 +284,8 @@ t.test('retries of a denied pod share a key, two admitted pods of one owner do n
       { name, uid, ownerReferences: [owner] },
     )
     const judgement = judged(CORP_POLICY, request)
-    return retryKeyOf(createDecisionRecord(judgement.request, judgement.metadata, judgement.decision, context()))
+    const record = createDecisionRecord(judgement.request, judgement.metadata, judgement.decision, context())
+    return JSON.stringify(retryKeyOf(record))
   }
   t.equal(keyOf('evil.example/x', 'web-1-a', 'u1'), keyOf('evil.example/x', 'web-1-b', 'u2'))
   t.not(keyOf('a.example/x', 'web-1-a', 'u1'), keyOf('a.example/x', 'web-1-b', 'u2'))
