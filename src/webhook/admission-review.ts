@@ -80,7 +80,12 @@ export function encodeAdmissionReview({ uid, allowed, status, warnings, auditAnn
   const refusal = status === undefined ? '' : `,"status":${JSON.stringify(status)}`
   const warned = warnings === undefined ? '' : `,"warnings":${JSON.stringify(warnings)}`
   const noted = auditAnnotations === undefined ? '' : `,"auditAnnotations":${encodeAnnotations(auditAnnotations)}`
-  return `${ANSWER_HEAD}{"uid":${jsonText(uid)},"allowed":${allowed}${refusal}${warned}${noted}}}`
+  return encodeReviewOf(`{"uid":${jsonText(uid)},"allowed":${allowed}${refusal}${warned}${noted}}`)
+}
+
+/** The same for a response that is JSON already. */
+export function encodeReviewOf(response: string): string {
+  return `${ANSWER_HEAD}${response}}`
 }
 
 function encodeAnnotations(annotations: Readonly<Record<string, string>>): string {
@@ -109,9 +114,9 @@ function problemOfRequest(request: Record<string, unknown>): string | undefined 
   if (typeof operation !== 'string' || !OPERATIONS.has(operation)) {
     return 'request.operation is not CREATE, UPDATE, DELETE or CONNECT.'
   }
-  for (const field of ['name', 'namespace', 'subResource']) {
-    if (!isAbsentOr('string', request[field])) return `request.${field} is not a string.`
-  }
+  if (!isAbsentOr('string', request.name)) return 'request.name is not a string.'
+  if (!isAbsentOr('string', request.namespace)) return 'request.namespace is not a string.'
+  if (!isAbsentOr('string', request.subResource)) return 'request.subResource is not a string.'
   if (!isAbsentOr('boolean', request.dryRun)) return 'request.dryRun is not a boolean.'
   return problemOfUser(request.userInfo)
 }

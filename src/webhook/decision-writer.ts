@@ -16,7 +16,7 @@ import {
   recordImage,
 } from './decision-record.js'
 import { encodeDecisionRecord, encodeImage } from './encode-decision-record.js'
-import { jsonText, jsonTextOrNull } from './json-text.js'
+import { copyOf, jsonText, jsonTextOrNull } from './json-text.js'
 import type { ObjectMetadata, OwnerReference } from './object-metadata.js'
 
 /** Verdicts whose images are remembered. The policy makes the same verdict for an image it has judged lately. */
@@ -170,11 +170,6 @@ function hasNothingUnusual({ judged, unreadable, waived }: Decision, { warnings 
     judged.length <= MAX_IMAGES &&
     judged.every(({ verdict }) => verdict.outcome !== 'excepted')
   )
-}
-
-/** A part of a text would hold on to the whole body for as long as it is remembered. */
-function copyOf(text: string): string {
-  return Buffer.from(text).toString()
 }
 
 function quoted(text: string | null): string {

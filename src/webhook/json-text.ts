@@ -11,3 +11,8 @@ export function jsonText(text: string): string {
 export function jsonTextOrNull(text: string | null): string {
   return text === null ? 'null' : jsonText(text)
 }
+
+/** A copy for keeping: a part of a text holds on to the whole of it, say a request's body, for as long as it lives. */
+export function copyOf(text: string): string {
+  return Buffer.from(text, 'utf16le').toString('utf16le')
+}

@@ -2,7 +2,8 @@
 
 import type { CompiledPolicy } from '../policy/index.js'
 import { decodeAdmissionReview, encodeAdmissionReview } from './admission-review.js'
-import { answerDecision, describeWarnings } from './answer.js'
+import { describeWarnings } from './answer.js'
+import type { AnswerWriter } from './answer-writer.js'
 import type { DecisionWriter } from './decision-writer.js'
 import { HTTP_ERRORS, type HttpErrorCode, httpErrorOf, WebhookHttpError } from './http-errors.js'
 import { judge } from './judge.js'
@@ -15,7 +16,8 @@ export interface ReviewService {
   readonly policy: () => CompiledPolicy
   readonly labels: NamespaceLabels
   readonly recorder: DecisionRecorder
-  readonly writer: DecisionWriter
+  readonly answers: AnswerWriter
+  readonly records: DecisionWriter
   readonly observer: AdmissionObserver
   readonly log: WebhookLog
   /** Milliseconds since the epoch. */
@@ -59,15 +61,15 @@ export function answerReview<To>(
   const { metadata, subject, decision } = judgement
   const id = service.recordIds(now)
   const warnings = describeWarnings(decision, subject, policy)
-  const answer = answerDecision(decision, { requestUid: request.uid, subject, policy, recordId: id, warnings })
-  send(to, encodeAdmissionReview(answer))
+  const facts = { requestUid: request.uid, subject, policy, recordId: id, warnings }
+  send(to, service.answers.write(decision, facts))
   // The answer is on its way: nothing from here on can delay it.
   try {
     const { kind, dryRun } = request
     service.observer.judged({ kind, decision, dryRun }, (performance.now() - startedMs) / 1000)
     const { cluster } = service
     const context = { id, now, cluster, policy, warnings, isPlain }
-    const { record, json } = service.writer.write(request, metadata, decision, context)
+    const { record, json } = service.records.write(request, metadata, decision, context)
     service.recorder.record(record, json)
   } catch (error) {
     // A bug, of which the client must not hear: it has its answer.

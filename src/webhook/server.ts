@@ -5,6 +5,7 @@ import { createServer as createHttpsServer, type Server } from 'node:https'
 import underPressure from '@fastify/under-pressure'
 import type { FastifyInstance, FastifyReply, RouteGenericInterface } from 'fastify'
 import fastify from 'fastify'
+import { AnswerWriter } from './answer-writer.js'
 import { DecisionWriter } from './decision-writer.js'
 import { BODY_LIMIT_BYTES, HTTP_ERRORS, WebhookHttpError } from './http-errors.js'
 import { answerPlain, isPlain, JSON_TYPE, type ReviewHandling, VALIDATE_PATH } from './plain-reviews.js'
@@ -27,7 +28,7 @@ const MAX_EVENT_LOOP_DELAY_MS = 1_000
 /** Of a request that says neither type nor length. */
 const NO_BODY: ReviewBody = { body: undefined, isPlain: false }
 
-export interface WebhookOptions extends Omit<ReviewService, 'writer'> {
+export interface WebhookOptions extends Omit<ReviewService, 'answers' | 'records'> {
   /** Undefined serves plain HTTP: for tests that inject requests. */
   readonly tls: ServingTls | undefined
   /** True once the webhook stops: each answer then asks the API server to take another connection. Default: never. */
@@ -43,7 +44,7 @@ export function createWebhookServer(options: WebhookOptions): WebhookServer {
   const parse = createReviewParser()
   let isClosing = false
   const handling: ReviewHandling = {
-    service: { ...options, writer: new DecisionWriter() },
+    service: { ...options, answers: new AnswerWriter(), records: new DecisionWriter() },
     parse,
     isOverloaded: () => server.memoryUsage().eventLoopDelay > MAX_EVENT_LOOP_DELAY_MS,
     isLast: () => isClosing || options.isStopping?.() === true,
