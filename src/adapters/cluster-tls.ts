@@ -2,6 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createSecureContext } from 'node:tls'
+import { type Backoff, backoffMs } from '../backoff.js'
 import type { Logger } from '../logger.js'
 import { createBell } from './bell.js'
 import type { CertificateStep, KeptCertificates } from './certificate-plan.js'
@@ -14,7 +15,7 @@ import {
 } from './cluster-certificates.js'
 import { CONFIGURATIONS_PATH, secretsPath } from './kubernetes-certificates.js'
 import { type KubernetesClient, openKubernetesClient } from './kubernetes-client.js'
-import { type Backoff, reflect } from './kubernetes-reflector.js'
+import { reflect } from './kubernetes-reflector.js'
 import type { OpenTls, TlsMaterial } from './tls-watch.js'
 
 /** Watches say when to look; this is for what they miss. */
@@ -98,7 +99,7 @@ export async function openClusterTls(options: ClusterTlsOptions): Promise<Cluste
     let failures = 0
     while (!stop.signal.aborted) {
       const due = Math.min(round.until - now(), LOOK_MS * (0.75 + random() / 2))
-      const pause = failures === 0 ? due : backoff(failures, random)
+      const pause = failures === 0 ? due : backoffMs(RETRY, failures - 1, random())
       await bell.wait(Math.max(REST_MS, pause))
       if (stop.signal.aborted) return
       try {
@@ -137,13 +138,13 @@ interface Start {
 /** The API server, the Secret or the rights to it may come a little later. */
 async function firstRound(rounds: CertificateRounds, { startMs, now, random, log }: Start): Promise<RoundResult> {
   const begun = now()
-  for (let failures = 1; ; failures += 1) {
+  for (let failures = 0; ; failures += 1) {
     try {
       const result = await rounds.run()
       if (result.kept.serving !== undefined && result.kept.servingKey !== undefined) return result
       throw new Error('the Secret holds no certificate that could be served yet')
     } catch (error) {
-      const pause = backoff(failures, random)
+      const pause = backoffMs(RETRY, failures, random())
       if (now() + pause - begun > startMs) throw error
       log.warn({ problem: describeProblem(error) }, 'No certificate could be had from the cluster yet: trying again')
       await sleep(pause)
@@ -178,10 +179,6 @@ function materialOf({ serving, servingKey }: KeptCertificates, ca: string | unde
   const material = { cert: serving.pem, key: servingKey, notAfter: serving.notAfter, ca }
   createSecureContext({ cert: material.cert, key: material.key, ca })
   return material
-}
-
-function backoff(failures: number, random: () => number): number {
-  return Math.min(RETRY.maxMs, RETRY.minMs * 2 ** (failures - 1)) * (0.5 + random() / 2)
 }
 
 function isoTime(ms: number): string {

@@ -3,6 +3,7 @@
 import { appendFileSync, renameSync, statSync } from 'node:fs'
 import type { DeadLetters } from '../correlator/delivery.js'
 import { jsonLine } from '../correlator/json-line.js'
+import { endsTorn } from './line-end.js'
 import { reasonOf } from './text-file.js'
 
 /** Then the file becomes `NAME.1`, and the former `NAME.1` goes: at most twice as much is kept. */
@@ -28,8 +29,9 @@ export function createDeadLetterFile(
       try {
         const lines = letters.map(({ at, ...letter }) => jsonLine({ time: new Date(at).toISOString(), ...letter }))
         const text = lines.join('')
-        if (sizeOf(path) + text.length > maxBytes) renameIfThere(path)
-        appendFileSync(path, text, { mode: 0o600 })
+        if (sizeOf(path) + Buffer.byteLength(text) > maxBytes) renameIfThere(path)
+        // A full disk or a kill may have left a part of a line.
+        appendFileSync(path, endsTorn(path) ? `\n${text}` : text, { mode: 0o600 })
         hasProblem = false
         return true
       } catch (cause) {

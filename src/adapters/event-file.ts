@@ -6,6 +6,7 @@ import type { EventSource, SourcePart } from '../correlator/event-source.js'
 import { KnownError } from '../errors.js'
 import { escapeForeign } from '../policy/index.js'
 import { decompress, GZIP_MAGIC, isZlibError } from './gzip-stream.js'
+import { withIdleParts } from './idle-parts.js'
 import { reasonOf, unreadable } from './text-file.js'
 
 /** What stands for standard input on a command line. */
@@ -25,6 +26,8 @@ export interface EventFileOptions {
    * reader that keeps none of a part's bytes when it asks for the next. Default false.
    */
   readonly isBufferReused?: boolean
+  /** Standard input is followed: an idle part comes each time that it was quiet for so many milliseconds. Default: none. */
+  readonly idleMs?: number
 }
 
 /**
@@ -110,14 +113,15 @@ async function orUnreadable<Value>(path: string, work: () => Promise<Value>): Pr
   }
 }
 
-async function* readStdin({ stdin, signal, onRead }: EventFileOptions): AsyncGenerator<SourcePart> {
+async function* readStdin({ stdin, signal, onRead, idleMs }: EventFileOptions): AsyncGenerator<SourcePart> {
   const stop = (): void => {
     if ('destroy' in stdin && typeof stdin.destroy === 'function') stdin.destroy()
   }
   if (signal.aborted) return
   signal.addEventListener('abort', stop, { once: true })
   try {
-    yield* readStream(stdin, STDIN_NAME, signal, onRead)
+    const parts = readStream(stdin, STDIN_NAME, signal, onRead)
+    yield* idleMs === undefined ? parts : withIdleParts(parts, idleMs, stop)
   } finally {
     signal.removeEventListener('abort', stop)
   }

@@ -49,8 +49,7 @@ export async function request(config: KubeConfig, wanted: ApiRequest): Promise<I
     throw new Error(`an object of ${body.length} bytes is more than the API server reads`)
   }
   const options: RequestOptions = { headers: { accept: 'application/json', 'user-agent': 'sallyport' } }
-  // An exec plugin may hang, and knows of no signal.
-  await orStop(config.applyToHTTPSOptions(options), idleMs, signal)
+  await orStop(applyCredentials(config, options), idleMs, signal)
   const headers = withoutNewlines(options.headers)
   if (body !== undefined) Object.assign(headers, { 'content-type': contentType, 'content-length': String(body.length) })
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
@@ -90,6 +89,16 @@ export async function* readLines(response: IncomingMessage): AsyncGenerator<Buff
     pending.push(rest)
     pendingBytes += rest.length
     if (pendingBytes > MAX_JSON_BYTES) throw new Error(`the API server sent more than ${MAX_JSON_BYTES} bytes at once`)
+  }
+}
+
+/** An exec plugin may hang, and knows of no signal; what it prints may be anything. */
+async function applyCredentials(config: KubeConfig, options: RequestOptions): Promise<void> {
+  try {
+    await config.applyToHTTPSOptions(options)
+  } catch (cause) {
+    const problem = cause instanceof Error ? escapeForeign(cause.message, 200) : 'they cannot be read'
+    throw new Error(`no credentials for the API server: ${problem}`, { cause })
   }
 }
 

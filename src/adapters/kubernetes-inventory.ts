@@ -6,6 +6,7 @@
  * date. One kind that may not be listed leaves the others known.
  */
 
+import type { Backoff } from '../backoff.js'
 import type { Inventory, InventoryState } from '../correlator/inventory.js'
 import { InventoryIndex } from './inventory-index.js'
 import {
@@ -16,7 +17,7 @@ import {
 } from './kubernetes-client.js'
 import type { Decoded } from './kubernetes-metadata.js'
 import { decodePod } from './kubernetes-pod.js'
-import { type Backoff, describeWatchProblem, type ReflectorOptions, reflect } from './kubernetes-reflector.js'
+import { describeWatchProblem, type ReflectorOptions, reflect } from './kubernetes-reflector.js'
 import { decodeNamespace, decodeWebhookConfiguration } from './kubernetes-registration.js'
 
 const PODS = '/api/v1/pods'

@@ -6,10 +6,11 @@
  * namespace that was never seen has no labels to go by, and gets the strictest mode that could apply.
  */
 
+import type { Backoff } from '../backoff.js'
 import type { Logger } from '../logger.js'
 import type { NamespaceLabels } from '../webhook/ports.js'
 import { type ClientTimeouts, type ClusterAccess, openKubernetesClient } from './kubernetes-client.js'
-import { type Backoff, describeWatchProblem, reflect } from './kubernetes-reflector.js'
+import { describeWatchProblem, reflect } from './kubernetes-reflector.js'
 
 const PATH = '/api/v1/namespaces'
 const OUTAGE = 'Namespaces cannot be watched: the labels last seen stay in use'

@@ -6,6 +6,7 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
+import { type Backoff, backoffMs } from '../backoff.js'
 import { escapeForeign } from '../policy/index.js'
 import { type KubernetesClient, KubernetesStatusError, type Query } from './kubernetes-client.js'
 import { recordOf } from './kubernetes-metadata.js'
@@ -19,12 +20,6 @@ const DEFAULT_BACKOFF: Backoff = { minMs: 1_000, maxMs: 30_000 }
 /** HTTP 410: the version asked for, or a page's continuation, is no longer kept. */
 const GONE = 410
 const FORBIDDEN = 403
-
-/** Each failure in a row doubles the pause; from half of it to all of it is waited, at random. */
-export interface Backoff {
-  readonly minMs: number
-  readonly maxMs: number
-}
 
 export interface ReflectorOptions<T> {
   readonly client: KubernetesClient
@@ -63,10 +58,10 @@ export async function reflect<T>(options: ReflectorOptions<T>): Promise<void> {
     const wasGood = performance.now() - begun >= GOOD_WATCH_MS
     if (wasGood) failures = 0
     if (wasGood && isClean) continue
-    const pause = Math.min(backoff.maxMs, backoff.minMs * 2 ** failures)
+    const pauseMs = backoffMs(backoff, failures, random())
     failures += 1
     // Aborted or not, the loop looks itself.
-    await sleep(pause * (0.5 + random() / 2), undefined, { signal, ref: false }).catch(() => {})
+    await sleep(pauseMs, undefined, { signal, ref: false }).catch(() => {})
   }
 }
 

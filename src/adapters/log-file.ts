@@ -4,10 +4,10 @@
  */
 
 import { Buffer } from 'node:buffer'
-import { type FileHandle, open, stat } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { KnownError } from '../errors.js'
 import { escapeForeign } from '../policy/index.js'
+import { type AppendedFile, lookAt, openForAppending } from './appended-file.js'
 import { reasonOf } from './text-file.js'
 
 /** Lines name users and images: readable by the owner and the group, writable by the owner. */
@@ -52,24 +52,18 @@ export interface LogFile {
  */
 export async function openLogFile(path: string, options: LogFileOptions): Promise<LogFile> {
   try {
-    return new RotatedLogFile(path, await openForAppending(path), options)
+    return new RotatedLogFile(path, await openForAppending(path, FILE_MODE), options)
   } catch (cause) {
     const problem = `${escapeForeign(path, 300)}: cannot be opened for appending (${reasonOf(cause)})`
     throw new KnownError('FILE_UNWRITABLE', problem, { cause })
   }
 }
 
-interface OpenFile {
-  readonly handle: FileHandle
-  /** Device and inode: a path may lead to another file tomorrow. */
-  readonly identity: string
-}
-
 class RotatedLogFile implements LogFile {
   readonly #path: string
   readonly #options: LogFileOptions
   readonly #looking: NodeJS.Timeout
-  #file: OpenFile
+  #file: AppendedFile
   #lines: string[] = []
   /** Lines on their way: taken from `#lines`, written up to `#offset`. */
   #batch = Buffer.alloc(0)
@@ -84,7 +78,7 @@ class RotatedLogFile implements LogFile {
   #pumping: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
 
-  constructor(path: string, file: OpenFile, options: LogFileOptions) {
+  constructor(path: string, file: AppendedFile, options: LogFileOptions) {
     this.#path = path
     this.#file = file
     this.#options = options
@@ -200,7 +194,7 @@ class RotatedLogFile implements LogFile {
     this.#mustReopen = false
     const former = this.#file.handle
     try {
-      this.#file = await openForAppending(this.#path)
+      this.#file = await openForAppending(this.#path, FILE_MODE)
     } catch (error) {
       this.#tell(error)
       return
@@ -211,29 +205,12 @@ class RotatedLogFile implements LogFile {
   }
 
   async #look(): Promise<void> {
-    const seen = await identityAt(this.#path)
-    if (seen !== undefined && seen !== this.#file.identity) this.reopen()
+    const { identity } = await lookAt(this.#path)
+    if (identity !== undefined && identity !== this.#file.identity) this.reopen()
   }
 
   #tell(error: unknown): void {
     this.#options.onProblem(error instanceof Error ? error.message : String(error))
-  }
-}
-
-async function openForAppending(path: string): Promise<OpenFile> {
-  const handle = await open(path, 'a', FILE_MODE)
-  const { dev, ino } = await handle.stat({ bigint: true })
-  return { handle, identity: `${dev}:${ino}` }
-}
-
-/** Undefined when that cannot be told. */
-async function identityAt(path: string): Promise<string | undefined> {
-  try {
-    const { dev, ino } = await stat(path, { bigint: true })
-    return `${dev}:${ino}`
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined
-    return code === 'ENOENT' || code === 'ENOTDIR' ? 'none' : undefined
   }
 }
 

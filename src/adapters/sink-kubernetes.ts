@@ -45,8 +45,12 @@ export function isNotServed(error: unknown): boolean {
   return isNotFound(error) && error instanceof KubernetesStatusError && error.reason === undefined
 }
 
-/** @param needs what a role has to hold, for people who get a 403. */
+/**
+ * @param needs what a role has to hold, for people who get a 403.
+ * @throws what is a bug of ours: it would never work, however often it is tried.
+ */
 export function outcomeOfKubernetes(error: unknown, needs: string): SendOutcome {
+  if (isBug(error)) throw error
   if (!(error instanceof KubernetesStatusError)) return { type: 'retry', problem: reasonOf(error) }
   const { status, message: problem, retryAfterMs } = error
   if (status === 404) return { type: 'skipped', problem }
@@ -57,4 +61,10 @@ export function outcomeOfKubernetes(error: unknown, needs: string): SendOutcome 
     return { type: 'retry', problem, retryAfterMs }
   }
   return { type: 'rejected', problem }
+}
+
+/** What goes wrong on the way is a plain error, or has a code, as Node's own TypeErrors have. */
+function isBug(error: unknown): boolean {
+  const isOurs = error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError
+  return !(error instanceof Error) || (isOurs && !('code' in error))
 }

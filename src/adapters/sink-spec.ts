@@ -10,8 +10,8 @@ const NAME = /^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$/
 const KINDS = findingSchema.shape.kind.options
 const SEVERITIES = findingSchema.shape.severity.options
 
-/** What all sinks with a queue have in common. */
-export interface QueuedSink {
+/** What all sinks have in common. */
+export interface CommonSink {
   /** Names the queue, the metrics and the messages: unique among the sinks of a run. */
   readonly name: string
   readonly filter: DeliveryFilter
@@ -19,13 +19,22 @@ export interface QueuedSink {
   readonly isDryRun: boolean
 }
 
-export interface HttpSink extends QueuedSink {
+export interface HttpSink extends CommonSink {
   readonly url: URL
   /** Read at each message, so that a renewed token is used. */
   readonly tokenFile: string | undefined
   readonly caFile: string | undefined
   /** Milliseconds for one message, its answer included. */
   readonly timeoutMs: number
+}
+
+export interface StdoutSink extends CommonSink {
+  readonly type: 'stdout'
+}
+
+export interface FileSink extends CommonSink {
+  readonly type: 'file'
+  readonly path: string
 }
 
 export interface HecSink extends HttpSink {
@@ -41,13 +50,13 @@ export interface WebhookSink extends HttpSink {
   readonly format: 'falco' | 'finding'
 }
 
-export interface EventsSink extends QueuedSink {
+export interface EventsSink extends CommonSink {
   readonly type: 'kubernetes-events'
   /** Writes a minute. */
   readonly rate: number
 }
 
-export interface ReportSink extends QueuedSink {
+export interface ReportSink extends CommonSink {
   readonly type: 'policy-report'
   /** In one report. */
   readonly maxResults: number
@@ -55,15 +64,13 @@ export interface ReportSink extends QueuedSink {
   readonly reporter: string
 }
 
-export type QueuedSinkSpec = HecSink | WebhookSink | EventsSink | ReportSink
-export type SinkSpec = { readonly type: 'stdout' } | { readonly type: 'file'; readonly path: string } | QueuedSinkSpec
+export type SinkSpec = StdoutSink | FileSink | HecSink | WebhookSink | EventsSink | ReportSink
 
 /** @throws KnownError USAGE that names the sink, its option, and what may stand there. */
 export function compileSinks(texts: readonly string[]): readonly SinkSpec[] {
   const specs = texts.map(compileSink)
   const names = new Set<string>()
   for (const spec of specs) {
-    if (!('name' in spec)) continue
     if (names.has(spec.name)) {
       throw new KnownError('USAGE', `--sink: two sinks are called ${spec.name}: give one of them another name=`)
     }
@@ -73,36 +80,52 @@ export function compileSinks(texts: readonly string[]): readonly SinkSpec[] {
 }
 
 function compileSink(text: string): SinkSpec {
-  if (text === 'stdout') return { type: 'stdout' }
-  // A path may hold any character: no options.
-  if (text.startsWith('file:') && text.length > 'file:'.length) return { type: 'file', path: text.slice(5) }
   const [type = ''] = /^[a-z-]*/.exec(text) ?? []
   const rest = text.slice(type.length)
   switch (type) {
+    case 'stdout': {
+      const options = readOptions(type, rest)
+      return { type, ...common(type, options), ...options.end() }
+    }
+    case 'file':
+      return compileFile(rest)
     case 'hec':
       return compileHec(rest)
     case 'webhook':
       return compileWebhook(rest)
     case 'kubernetes-events': {
       const options = readOptions(type, rest)
-      return { type, ...queued(type, options), rate: options.number('rate', 60, 1, 6_000), ...options.end() }
+      return { type, ...common(type, options), rate: options.number('rate', 60, 1, 6_000), ...options.end() }
     }
     case 'policy-report': {
       const options = readOptions(type, rest)
       const maxResults = options.number('max-results', 100, 1, 1_000)
       const reporter = options.text('reporter') ?? ''
-      return { type, ...queued(type, options), maxResults, reporter, ...options.end() }
+      return { type, ...common(type, options), maxResults, reporter, ...options.end() }
     }
     default:
       throw new KnownError('USAGE', `--sink takes ${FORMS}, and not ${JSON.stringify(escapeForeign(text, 80))}`)
   }
 }
 
+/** The path is taken as it stands, whatever it holds: only its last question mark begins options. */
+function compileFile(rest: string): FileSink {
+  const text = rest.startsWith(':') ? rest.slice(1) : ''
+  const [path, options] = text.includes('?') ? splitAt(text, text.lastIndexOf('?')) : [text, '']
+  if (path === '') throw new KnownError('USAGE', '--sink file takes a path, as in file:/var/log/findings.jsonl')
+  const read = readOptions('file', options, '; a path that holds a question mark ends with another one')
+  return { type: 'file', ...common('file', read), path, ...read.end() }
+}
+
+function splitAt(text: string, index: number): readonly [string, string] {
+  return [text.slice(0, index), text.slice(index)]
+}
+
 function compileHec(rest: string): HecSink {
   const options = readUrl('hec', rest)
   return {
     type: 'hec',
-    ...queued('hec', options),
+    ...common('hec', options),
     ...http(options),
     index: options.text('index'),
     source: options.text('source') ?? 'sallyport',
@@ -115,10 +138,10 @@ function compileHec(rest: string): HecSink {
 function compileWebhook(rest: string): WebhookSink {
   const options = readUrl('webhook', rest)
   const format = options.choice('format', ['falco', 'finding'] as const) ?? 'falco'
-  return { type: 'webhook', ...queued('webhook', options), ...http(options), format, ...options.end() }
+  return { type: 'webhook', ...common('webhook', options), ...http(options), format, ...options.end() }
 }
 
-function queued(type: string, options: Options): QueuedSink {
+function common(type: string, options: Options): CommonSink {
   const name = options.text('name') ?? type
   if (!NAME.test(name)) throw options.wrong('name', 'takes up to 40 lower-case letters, digits and hyphens')
   const kinds = options.text('kinds')?.split(',')
@@ -131,7 +154,7 @@ function queued(type: string, options: Options): QueuedSink {
   return { name, filter, isDryRun: options.flag('dry-run') }
 }
 
-function http(options: UrlOptions): Omit<HttpSink, keyof QueuedSink> {
+function http(options: UrlOptions): Omit<HttpSink, keyof CommonSink> {
   const { url } = options
   if (url.username !== '' || url.password !== '') {
     throw options.wrong('URL', 'holds a password, which every user of this machine could read: use token-file=')
@@ -174,7 +197,8 @@ function readUrl(type: string, rest: string): UrlOptions {
   return { ...options, url }
 }
 
-function readOptions(type: string, rest: string): Options {
+/** @param hint what else may be meant by an option that is none. */
+function readOptions(type: string, rest: string, hint = ''): Options {
   if (rest !== '' && !rest.startsWith('?')) {
     throw new KnownError('USAGE', `--sink ${type}: options stand behind a question mark`)
   }
@@ -210,7 +234,7 @@ function readOptions(type: string, rest: string): Options {
     end() {
       const strange = [...values.keys()].find(key => !asked.has(key))
       if (strange === undefined) return {}
-      throw wrong(escapeForeign(strange, 40), `is no option; there are ${[...asked].sort().join(', ')}`)
+      throw wrong(escapeForeign(strange, 40), `is no option; there are ${[...asked].sort().join(', ')}${hint}`)
     },
   }
 }

@@ -6,6 +6,7 @@
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ChannelCredentials, Client, type ClientReadableStream, credentials } from '@grpc/grpc-js'
+import { type Backoff, backoffMs } from '../backoff.js'
 import type { EventSource, SourceGap, SourcePart, SourcePosition } from '../correlator/event-source.js'
 import { MAX_LINE_BYTES } from '../correlator/line-splitter.js'
 import { escapeForeign } from '../policy/index.js'
@@ -16,8 +17,7 @@ import { reasonOf, unreadable } from './text-file.js'
 const IDLE_MS = 250
 /** A part costs as much as some events. */
 const GATHER_MS = 10
-const MIN_BACKOFF_MS = 500
-const MAX_BACKOFF_MS = 30_000
+const BACKOFF: Backoff = { minMs: 500, maxMs: 30_000 }
 const CONNECT_TIMEOUT_MS = 10_000
 /** Messages that wait to be taken; the agent waits, and in the end drops events, when there are more. */
 const MAX_WAITING = 1024
@@ -66,8 +66,8 @@ export async function* watchTetragon(address: string, options: TetragonOptions):
     'grpc.max_receive_message_length': MAX_LINE_BYTES,
     // An agent is never behind the proxy of the environment.
     'grpc.enable_http_proxy': 0,
-    'grpc.initial_reconnect_backoff_ms': MIN_BACKOFF_MS,
-    'grpc.max_reconnect_backoff_ms': MAX_BACKOFF_MS,
+    'grpc.initial_reconnect_backoff_ms': BACKOFF.minMs,
+    'grpc.max_reconnect_backoff_ms': BACKOFF.maxMs,
     'grpc.keepalive_time_ms': keepaliveMs,
     'grpc.keepalive_timeout_ms': Math.min(keepaliveMs, KEEPALIVE_TIMEOUT_MS),
   })
@@ -101,7 +101,7 @@ async function* watchForEver(client: Client, address: string, options: TetragonO
     if (!isTold) onInterruption?.(problem)
     isTold = true
     yield { type: 'idle' }
-    await backOff(failures, options)
+    await sleep(backoffMs(BACKOFF, failures, options.random()), undefined, { signal }).catch(() => {})
     failures += 1
   }
 }
@@ -214,11 +214,6 @@ function openStream(client: Client): ClientReadableStream<EventMessage> {
   // The loader knows the shape only when the program runs.
   const decode = (bytes: Buffer) => responseDeserialize(bytes) as EventMessage
   return client.makeServerStreamRequest(path, requestSerialize, decode, { allow_list: [{ event_set: [PROCESS_EXEC] }] })
-}
-
-async function backOff(failures: number, { random, signal }: TetragonOptions): Promise<void> {
-  const limit = Math.min(MAX_BACKOFF_MS, MIN_BACKOFF_MS * 2 ** failures)
-  await sleep(limit * (0.5 + random() / 2), undefined, { signal }).catch(() => {})
 }
 
 async function credentialsOf(tls: TetragonTls | undefined): Promise<ChannelCredentials> {

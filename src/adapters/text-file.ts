@@ -20,6 +20,9 @@ const REASONS: ReadonlyMap<string, string> = new Map([
   ['ELOOP', 'too many symbolic links'],
   ['EMFILE', 'too many open files'],
   ['EIO', 'the device reports an error'],
+  ['EROFS', 'the file system is read-only'],
+  ['ENOSPC', 'no space is left on the device'],
+  ['ENXIO', 'nobody reads from it'],
 ])
 
 /**

@@ -36,7 +36,7 @@ Example:
 A followed file is read from its end, unless --from-start is given, and through its rotation. With --state a restart,
 after a kill too, goes on where the run before ended: no event is lost, no finding is repeated. A finding is written when
 it is first seen, at most once a minute while it grows, when it is resolved, and once more at the end: the last line of
-a fingerprint holds.
+a fingerprint holds. Neither a slow reader nor a full disk holds up the rest: findings wait in a queue for each sink.
 With --kubeconfig, --in-cluster or --inventory the image of the pod's spec is judged, and a finding says how it got in.
 Exit status: 0 after a signal or the end of standard input; 64 usage; 78 a bad file or policy.`
 
@@ -91,9 +91,14 @@ export function correlateCommand(io: CommandIo): Command {
     .action(async (options: CorrelateCommandOptions) => follow(options, io))
 }
 
-async function follow(options: CorrelateCommandOptions, io: CommandIo): Promise<void> {
+async function follow(options: CorrelateCommandOptions, processIo: CommandIo): Promise<void> {
   checkSource(options)
   const specs = compileSinks(options.sink ?? ['stdout'])
+  // A reader that has gone ends the run as a signal does, where there is no other.
+  const nobodyLeft = new AbortController()
+  const io = { ...processIo, signal: AbortSignal.any([processIo.signal, nobodyLeft.signal]) }
+  // Log rotation sends it, and the files are looked at anyway: it must not end the run.
+  if (specs.some(({ type }) => type === 'file')) io.onHangup?.(() => {})
   const policy = await loadPolicyAloud(options.policy, io)
   const catalogue = await loadToolCatalogue(policy.runtime)
   const journal = options.journal === undefined ? undefined : openJournalReader(options.journal)
@@ -105,7 +110,10 @@ async function follow(options: CorrelateCommandOptions, io: CommandIo): Promise<
   const stats = createStreamStats()
   try {
     const { state, deadLetters } = options
-    sinks = await openSinks({ specs, state, deadLetters, access: accessOf(options) }, archive?.outbox, io)
+    const isStandardInput = options.source === '-'
+    const onNobodyLeft = (): void => nobodyLeft.abort()
+    const settings = { specs, state, deadLetters, access: accessOf(options), isStandardInput, onNobodyLeft }
+    sinks = await openSinks(settings, archive?.outbox, io)
     cluster = await openCluster(options, 'follow', io)
     const { inventory, audit } = cluster
     const { now } = io
@@ -133,6 +141,7 @@ async function follow(options: CorrelateCommandOptions, io: CommandIo): Promise<
     }
   }
   io.stderr.write(describeStream(stats))
+  if (!io.signal.aborted) sinks.refuseLoss()
 }
 
 /** Loaded only when it is wanted: the server costs time at the start. */

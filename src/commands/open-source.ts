@@ -16,6 +16,8 @@ export interface SourceOptions {
   readonly grpcKey?: string
 }
 
+/** How often standard input that is quiet lets time be seen to pass. */
+const IDLE_MS = 250
 const FORMS = '--source takes file:PATH, grpc:HOST:PORT, grpc:unix:///PATH or -'
 const GRPC_ADDRESS = /^(?:unix:\/\/\/.+|[^/]+:\d{1,5})$/
 
@@ -33,7 +35,7 @@ export function checkSource(options: SourceOptions): void {
 /** @param from where the run before ended. */
 export function openSource(options: SourceOptions, from: SourcePosition | undefined, io: CommandIo): EventSource {
   const { stdin, stderr, signal, now } = io
-  if (options.source === '-') return readEventFiles(['-'], { stdin, signal })
+  if (options.source === '-') return readEventFiles(['-'], { stdin, signal, idleMs: IDLE_MS })
   const { scheme, rest } = partsOf(options.source)
   if (scheme === 'grpc') return openGrpc(rest, options, from, io)
   return tailFile(rest, {

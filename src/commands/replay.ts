@@ -2,10 +2,10 @@
 
 import { Command, Option } from 'commander'
 import { measureEventFiles, readEventFiles } from '../adapters/event-file.js'
-import { writeText } from '../adapters/finding-sink.js'
 import { openJournalReader } from '../adapters/journal-reader.js'
 import { loadSplunkToolNames } from '../adapters/splunk-macro-file.js'
 import { loadToolCatalogue } from '../adapters/tool-catalogue-file.js'
+import { writeText } from '../adapters/write-text.js'
 import { createAdmissionLookup } from '../correlator/admission-lookup.js'
 import { createClusterLookup } from '../correlator/cluster-lookup.js'
 import type { DetectionTools } from '../correlator/detection-context.js'

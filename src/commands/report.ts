@@ -9,8 +9,8 @@ import {
   type UnreadableLine,
 } from '../adapters/decision-files.js'
 import { measureEventFiles } from '../adapters/event-file.js'
-import { writeText } from '../adapters/finding-sink.js'
 import { openJournalReader } from '../adapters/journal-reader.js'
+import { writeText } from '../adapters/write-text.js'
 import { jsonLine } from '../correlator/json-line.js'
 import { KnownError } from '../errors.js'
 import { compileGlob, countStars, escapeForeign, MAX_STARS } from '../policy/index.js'

@@ -1,7 +1,7 @@
 /** `sallyport trace`: the whole life of one pod's images on one screen. */
 
 import { Command, Option } from 'commander'
-import { writeText } from '../adapters/finding-sink.js'
+import { writeText } from '../adapters/write-text.js'
 import { jsonLine } from '../correlator/json-line.js'
 import { tracePod } from '../correlator/pod-trace.js'
 import { escapeForeign } from '../policy/index.js'

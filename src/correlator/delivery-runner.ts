@@ -4,9 +4,9 @@
  * Who offers a finding never waits. One message at a time keeps the updates of a fingerprint in order.
  */
 
+import { backoffMs } from '../backoff.js'
 import type {
   DeadLetters,
-  DeadReason,
   Delivery,
   DeliveryFilter,
   DeliveryQueue,
@@ -16,6 +16,7 @@ import type {
   SendOutcome,
 } from './delivery.js'
 import { isWanted } from './delivery.js'
+import { DeliveryBurial } from './delivery-burial.js'
 import type { Finding } from './finding.js'
 
 /** In the state's file. Of each fingerprint one waits at most. */
@@ -24,9 +25,7 @@ export const MAX_QUEUED = 100_000
 export const MAX_QUEUED_IN_MEMORY = 25_000
 /** A server may ask for a longer pause than ours; nobody gets to stop us for good. */
 const MAX_RETRY_AFTER_MS = 600_000
-/** Overflow is moved out in portions, so that memory stays bounded. */
-const OVERFLOW_PORTION = 1_000
-const DEFAULT_TIMING: DeliveryTiming = { minPauseMs: 1_000, maxPauseMs: 60_000, lingerMs: 100 }
+const DEFAULT_TIMING: DeliveryTiming = { backoff: { minMs: 1_000, maxMs: 60_000 }, lingerMs: 100 }
 
 export interface DeliveryOptions {
   /** The sink's name. */
@@ -50,6 +49,8 @@ export interface DeliveryOptions {
 export class DeliveryRunner {
   readonly #options: DeliveryOptions
   readonly #timing: DeliveryTiming
+  readonly #maxQueued: number
+  readonly #burial: DeliveryBurial
   /** Ends pauses. */
   readonly #closing = new AbortController()
   /** Ends a message that is on its way. */
@@ -58,9 +59,7 @@ export class DeliveryRunner {
   readonly #counts = {
     sent: 0,
     skipped: 0,
-    dropped: 0,
     failures: { retry: 0, refused: 0, rejected: 0 },
-    deadLetters: { rejected: 0, overflow: 0, stopped: 0 },
   }
   #wake = (): void => {}
   #failuresInARow = 0
@@ -73,7 +72,9 @@ export class DeliveryRunner {
   constructor(options: DeliveryOptions) {
     this.#options = options
     this.#timing = options.timing ?? DEFAULT_TIMING
+    this.#maxQueued = options.maxQueued ?? (options.queue.isDurable ? MAX_QUEUED : MAX_QUEUED_IN_MEMORY)
     this.#batch = options.receiver.maxBatch
+    this.#burial = new DeliveryBurial(options)
     this.#running = this.#run().catch(error => {
       this.#fault = error
     })
@@ -84,59 +85,56 @@ export class DeliveryRunner {
     if (this.#fault !== undefined) throw this.#fault
     const { queue, filter } = this.#options
     if (!isWanted(filter, finding)) return
-    const { maxQueued = queue.isDurable ? MAX_QUEUED : MAX_QUEUED_IN_MEMORY } = this.#options
     queue.put(finding)
-    while (queue.size > maxQueued) {
-      const oldest = queue.take(Math.min(OVERFLOW_PORTION, queue.size - maxQueued))
-      this.#bury(oldest, 'overflow', `more than ${maxQueued} findings waited`)
-    }
+    this.#burial.shrink(this.#maxQueued)
     this.#wake()
+  }
+
+  /** One finding more would push out the oldest, and nothing is the matter but that the receiver is slow. */
+  get isBehind(): boolean {
+    const isFailing = this.#isPaused || this.#failuresInARow > 0 || this.#fault !== undefined
+    return !isFailing && this.#options.queue.size >= this.#maxQueued
   }
 
   get state(): DeliveryState {
     const { name, queue } = this.#options
-    const { failures, deadLetters, ...counts } = this.#counts
+    const { failures, ...counts } = this.#counts
     return {
       name,
       queued: queue.size,
       ...counts,
       failures: { ...failures },
-      deadLetters: { ...deadLetters },
+      deadLetters: this.#burial.deadLetters,
+      dropped: this.#burial.dropped,
       isPaused: this.#isPaused,
       lastSuccessAt: this.#lastSuccessAt,
     }
   }
 
   /**
-   * One more try for everything that waits, for at most `deadlineMs`; what is left then stays in a durable queue, and
-   * otherwise becomes dead letters.
+   * One more try for everything that waits, until `deadline` resolves; what is left then stays in a durable queue, and
+   * otherwise becomes dead letters. Either is said.
    */
-  async close(deadlineMs: number): Promise<void> {
-    const { queue, receiver, sleep } = this.#options
+  async close(deadline: Promise<unknown>): Promise<void> {
+    const { queue, receiver, onNews } = this.#options
     this.#closing.abort()
     this.#wake()
-    const isOver = new AbortController()
-    await Promise.race([this.#running, sleep(deadlineMs, isOver.signal)])
-    isOver.abort()
+    await Promise.race([this.#running, deadline])
     this.#stopping.abort()
     await this.#running
-    while (!queue.isDurable && queue.size > 0) {
-      const left = queue.take(OVERFLOW_PORTION)
-      this.#bury(left, 'stopped', this.#problem ?? 'the program ended before it was sent')
-    }
+    const problem = this.#problem ?? 'the program ended before it was sent'
+    if (!queue.isDurable) this.#burial.giveUp(problem)
+    else if (queue.size > 0) onNews(`${queue.size} findings wait for the next run: ${problem}`)
     receiver.close()
     if (this.#fault !== undefined) throw this.#fault
   }
 
   async #run(): Promise<void> {
-    const { queue, receiver, sleep } = this.#options
+    const { queue, sleep } = this.#options
     while (!this.#stopping.signal.aborted) {
       if (queue.size === 0) {
         if (this.#closing.signal.aborted) return
-        await new Promise<void>(resolve => {
-          this.#wake = resolve
-        })
-        if (receiver.maxBatch > 1) await sleep(this.#timing.lingerMs, this.#closing.signal)
+        await this.#untilOffered()
         continue
       }
       const deliveries = queue.take(this.#batch)
@@ -147,6 +145,15 @@ export class DeliveryRunner {
       if (this.#closing.signal.aborted) return
       await sleep(pauseMs, this.#closing.signal)
     }
+  }
+
+  async #untilOffered(): Promise<void> {
+    await new Promise<void>(resolve => {
+      this.#wake = resolve
+    })
+    const { receiver, sleep } = this.#options
+    const { lingerMs } = this.#timing
+    if (receiver.maxBatch > 1 && lingerMs > 0) await sleep(lingerMs, this.#closing.signal)
   }
 
   async #send(deliveries: readonly Delivery[]): Promise<SendOutcome> {
@@ -164,6 +171,7 @@ export class DeliveryRunner {
   /** @returns how long to pause, in milliseconds; undefined: not at all. */
   #conclude(deliveries: readonly Delivery[], outcome: SendOutcome): number | undefined {
     const { queue, receiver, random } = this.#options
+    const { backoff } = this.#timing
     switch (outcome.type) {
       case 'delivered': {
         const taken = deliveries.slice(0, outcome.count ?? deliveries.length)
@@ -182,26 +190,27 @@ export class DeliveryRunner {
       case 'rejected':
         this.#counts.failures.rejected += 1
         this.#failuresInARow = 0
+        // It reads what it is given, so nothing keeps it from taking others.
+        this.#isPaused = false
         // Which of them is it? Halve until it stands alone.
         if (deliveries.length > 1) this.#batch = Math.ceil(deliveries.length / 2)
-        else this.#bury(deliveries, 'rejected', outcome.problem)
+        else this.#burial.bury(deliveries, 'rejected', outcome.problem)
         return undefined
       case 'refused':
         this.#counts.failures.refused += 1
         this.#isPaused = true
         this.#goRound(deliveries)
-        this.#failed(`takes no findings until something is changed: ${outcome.problem}`)
-        return this.#timing.maxPauseMs * (0.5 + random() / 2)
+        this.#failed('takes no findings until something is changed', outcome.problem)
+        return backoffMs({ ...backoff, minMs: backoff.maxMs }, 0, random())
       case 'retry': {
         this.#counts.failures.retry += 1
         if (deliveries.length > 1) this.#batch = Math.ceil(deliveries.length / 2)
         this.#goRound(deliveries)
-        this.#failed(`is tried again: ${outcome.problem}`)
-        const { minPauseMs, maxPauseMs } = this.#timing
-        const pauseMs = Math.min(maxPauseMs, minPauseMs * 2 ** Math.min(30, this.#failuresInARow))
+        this.#failed('is tried again', outcome.problem)
+        const pauseMs = backoffMs(backoff, this.#failuresInARow, random())
         this.#failuresInARow += 1
         const wantedMs = Math.min(MAX_RETRY_AFTER_MS, outcome.retryAfterMs ?? 0)
-        return Math.max(pauseMs * (0.5 + random() / 2), wantedMs * (1 + random() / 10))
+        return Math.max(pauseMs, wantedMs * (1 + random() / 10))
       }
     }
   }
@@ -211,10 +220,10 @@ export class DeliveryRunner {
     if (first !== undefined && others.length === 0) this.#options.queue.postpone(first)
   }
 
-  #failed(sentence: string): void {
-    if (this.#problem === sentence) return
-    this.#problem = sentence
-    this.#options.onNews(sentence)
+  #failed(consequence: string, problem: string): void {
+    if (this.#problem === problem) return
+    this.#problem = problem
+    this.#options.onNews(`${consequence}: ${problem}`)
   }
 
   #workedAgain(): void {
@@ -222,18 +231,5 @@ export class DeliveryRunner {
     this.#isPaused = false
     if (this.#problem !== undefined) this.#options.onNews('takes findings again')
     this.#problem = undefined
-  }
-
-  #bury(deliveries: readonly Delivery[], reason: DeadReason, problem: string): void {
-    if (deliveries.length === 0) return
-    const { name: sink, queue, deadLetters, now, onNews } = this.#options
-    const at = now()
-    const isKept = deadLetters.write(deliveries.map(({ finding }) => ({ at, sink, reason, problem, finding })))
-    queue.settle(deliveries)
-    if (this.#counts.deadLetters[reason] === 0) {
-      onNews(`gave up a finding (${reason}: ${problem}); further ones are only counted`)
-    }
-    this.#counts.deadLetters[reason] += deliveries.length
-    if (!isKept) this.#counts.dropped += deliveries.length
   }
 }

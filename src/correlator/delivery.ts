@@ -6,6 +6,7 @@
  */
 
 import { createHash } from 'node:crypto'
+import type { Backoff } from '../backoff.js'
 import type { Finding } from './finding.js'
 import type { FindingKind, Severity } from './observation.js'
 
@@ -86,13 +87,10 @@ export interface DeliveryFilter {
   readonly kinds: ReadonlySet<FindingKind> | undefined
 }
 
-/** Milliseconds. */
 export interface DeliveryTiming {
-  /** After the first failure; doubled with each one in a row. From half of it to all of it is waited, at random. */
-  readonly minPauseMs: number
-  /** Also the pause after a refusal. */
-  readonly maxPauseMs: number
-  /** How long the first finding waits for others, where the receiver takes several at once. */
+  /** After a failure; after a refusal its longest pause. */
+  readonly backoff: Backoff
+  /** How long the first finding waits for others, where the receiver takes several at once, in milliseconds. */
   readonly lingerMs: number
 }
 

@@ -9,9 +9,9 @@ import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { measureEventFiles, readEventFiles } from '../../src/adapters/event-file.js'
 import { tailFile } from '../../src/adapters/file-tail.js'
-import { openFindingSink, writeText } from '../../src/adapters/finding-sink.js'
 import { loadSplunkToolNames } from '../../src/adapters/splunk-macro-file.js'
 import { createBackupFolder, readBackup } from '../../src/adapters/tail-backups.js'
+import { writeText } from '../../src/adapters/write-text.js'
 import type { EventSource, SourcePosition } from '../../src/correlator/event-source.js'
 import { LineSplitter, bytesOf as lineBytesOf } from '../../src/correlator/line-splitter.js'
 
@@ -385,23 +385,6 @@ t.test('what may have been missed is a gap', async t => {
 })
 
 t.test('sinks', async t => {
-  const dir = t.testdir({ folder: {} })
-  for (const spec of ['', 'file:', 'http://x', 'STDOUT']) {
-    await t.rejects(openFindingSink(spec, new PassThrough()), { code: 'USAGE' }, spec)
-  }
-  await t.rejects(openFindingSink(`file:${join(dir, 'folder')}`, new PassThrough()), { code: 'FILE_UNREADABLE' })
-
-  t.test('a full disk ends the run with a sentence', { skip: !existsSync('/dev/full') }, async t => {
-    const sink = await openFindingSink('file:/dev/full', new PassThrough())
-    await t.rejects(
-      (async () => {
-        await sink.write({} as never)
-        await sink.close()
-      })(),
-      { code: 'FILE_UNREADABLE', message: /full/ },
-    )
-  })
-
   t.test('wait for a slow reader, and not for one that has gone', async t => {
     const slow = new PassThrough({ highWaterMark: 1 })
     let isDone = false

@@ -2,6 +2,7 @@
 
 import t from 'tap'
 import { openEventsSink } from '../../src/adapters/sink-events.js'
+import { outcomeOfKubernetes } from '../../src/adapters/sink-kubernetes.js'
 import { compileSinks } from '../../src/adapters/sink-spec.js'
 import { findingOf, fingerprintOf } from '../support/findings.js'
 
@@ -29,4 +30,19 @@ t.test('whoever waits for a turn is not too late: the deadline is for the API se
   stop.abort()
   t.match(await stopped, { type: 'retry' }, 'the end of the program waits for no turn')
   sink.close()
+})
+
+t.test('what goes wrong on the way is tried again; a bug of ours is not', async t => {
+  for (const error of [
+    new Error('the API server was silent for 30000 ms'),
+    Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }),
+    Object.assign(new TypeError('Invalid character in header content'), { code: 'ERR_INVALID_CHAR' }),
+    new SyntaxError('Unexpected token < in JSON'),
+    new DOMException('This operation was aborted', 'AbortError'),
+  ]) {
+    t.match(outcomeOfKubernetes(error, 'get'), { type: 'retry' }, error.message)
+  }
+  for (const error of [new TypeError('x is not a function'), new RangeError('Invalid array length'), 'a string']) {
+    t.throws(() => outcomeOfKubernetes(error, 'get'), String(error))
+  }
 })

@@ -1,7 +1,7 @@
 /** Splunk HEC and webhooks, against receivers that answer as their manuals say, and as networks do. */
 
 import { spawn } from 'node:child_process'
-import { appendFileSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
@@ -68,9 +68,9 @@ async function until(t: Test, what: string, isSo: () => boolean, timeoutMs = 60_
 }
 
 t.test('what --sink takes, and what it refuses with a word that names the option', async t => {
-  t.match(compileSinks(['stdout', 'file:a?b=c', 'hec:https://h:8088?index=main&ack=true&timeout=5']), [
-    { type: 'stdout' },
-    { type: 'file', path: 'a?b=c' },
+  t.match(compileSinks(['stdout', 'file:a%3f&+b', 'hec:https://h:8088?index=main&ack=true&timeout=5']), [
+    { type: 'stdout', name: 'stdout', isDryRun: false, filter: { minSeverity: 'info', kinds: undefined } },
+    { type: 'file', name: 'file', path: 'a%3f&+b' },
     { name: 'hec', index: 'main', isAcknowledged: true, timeoutMs: 5_000, sourcetype: 'sallyport:finding' },
   ])
   t.match(
@@ -83,9 +83,29 @@ t.test('what --sink takes, and what it refuses with a word that names the option
       { name: 'policy-report', maxResults: 100, filter: { minSeverity: 'info', kinds: undefined } },
     ],
   )
+  t.match(
+    compileSinks([
+      'stdout?min-severity=high&name=loud',
+      'file:a?name=one',
+      'file:b?c?name=two&dry-run=true',
+      'file:d?e?',
+    ]),
+    [
+      { type: 'stdout', name: 'loud', filter: { minSeverity: 'high' } },
+      { path: 'a', name: 'one' },
+      { path: 'b?c', name: 'two', isDryRun: true },
+      { path: 'd?e', name: 'file' },
+    ],
+  )
   for (const [texts, word] of [
     [['nowhere'], /stdout, file:PATH/],
-    [['file:'], /takes/],
+    [['file:'], /takes a path/],
+    [['file'], /takes a path/],
+    [['file:?name=x'], /takes a path/],
+    [['file:a?b'], /b is no option; .* ends with another one/],
+    [['file:a', 'file:b'], /two sinks are called file/],
+    [['stdout:'], /question mark/],
+    [['STDOUT'], /stdout, file:PATH/],
     [['hec'], /hec:https/],
     [['hec:ftp://h'], /hec:https/],
     [['hec:https://u:p@h'], /token-file/],
@@ -417,6 +437,7 @@ t.test('dead letters are whole lines in a file that stays within its bounds', as
   const folder = t.testdir()
   const path = join(folder, 'dead.ndjson')
   const letters = createDeadLetterFile(path, { onProblem: problem => problems.push(problem), maxBytes: 10_000 })
+  writeFileSync(path, 'a part of a li')
   const one = {
     at: Date.parse('2026-11-22T00:00:00Z'),
     sink: 's',
@@ -424,6 +445,8 @@ t.test('dead letters are whole lines in a file that stays within its bounds', as
     problem: 'p',
     finding: findingOf(),
   } as const
+  t.equal(letters.write([one]), true)
+  t.match(readFileSync(path, 'utf8'), /^a part of a li\n\{.*\}\n$/, 'nothing is glued to a torn line')
   for (let count = 0; count < 40; count += 1) t.equal(letters.write([one]), true)
   for (const name of [path, `${path}.1`]) {
     t.ok(statSync(name).size <= 10_000)
@@ -431,8 +454,9 @@ t.test('dead letters are whole lines in a file that stays within its bounds', as
     const lines = readFileSync(name, 'utf8')
       .trimEnd()
       .split('\n')
+      .filter(line => line !== 'a part of a li')
       .map(line => JSON.parse(line))
-    t.match(lines[0], { time: '2026-11-22T00:00:00.000Z', sink: 's', reason: 'overflow', finding: { schema: 1 } })
+    t.match(lines.at(-1), { time: '2026-11-22T00:00:00.000Z', sink: 's', reason: 'overflow', finding: { schema: 1 } })
   }
   const nowhere = createDeadLetterFile(join(folder, 'no', 'such'), { onProblem: problem => problems.push(problem) })
   t.equal(nowhere.write([one]), false)
@@ -542,7 +566,7 @@ t.test('the ops port of correlate tells of the source and the sinks, and the pag
   stdin.end()
   await running
   t.match(said, /sink webhook: takes no findings until something is changed: it answered 401/)
-  t.match(said, /gave up a finding \(stopped/)
+  t.match(said, /sink webhook: 1 findings were not delivered, and are lost/)
   await t.rejects(get('/livez'))
 })
 
@@ -550,9 +574,16 @@ t.test('a dry run shows what would be sent, and sends nothing', async t => {
   const server = await start(t, response => answer(response, 200, ''))
   const folder = t.testdir({ 'policy.yaml': POLICY })
   const options = ['correlate', '--policy', join(folder, 'policy.yaml'), '--source', '-']
-  const sinks = [`webhook:${server.url}?plain-http=true&dry-run=true`, 'hec:https://h.example?dry-run=true']
-  const { exitCode, stderr } = await runCommand([...options, '--sink', ...sinks], { stdin: `${lineOf(eventOf())}\n` })
+  const file = join(folder, 'findings.jsonl')
+  const http = [`webhook:${server.url}?plain-http=true&dry-run=true`, 'hec:https://h.example?dry-run=true']
+  const sinks = [...http, 'stdout?dry-run=true', `file:${file}?dry-run=true`]
+  const stdin = `${lineOf(eventOf())}\n`
+  const { exitCode, stdout, stderr } = await runCommand([...options, '--sink', ...sinks], { stdin })
   t.equal(exitCode, 0)
+  t.equal(stdout, '')
+  t.notOk(existsSync(file))
+  t.match(stderr, /sink stdout would send \{"schema"/)
+  t.match(stderr, /sink file would send \{"schema"/)
   t.match(stderr, /sink webhook would send \{"uuid"/)
   t.match(stderr, /sink hec would send \{"time"/)
   t.equal(server.messages.length, 0)

@@ -55,6 +55,8 @@ function receiverOf(maxBatch: number, send: (findings: readonly Finding[]) => Se
   return { maxBatch, send: async findings => send(findings), close() {} }
 }
 
+const within = (ms: number): Promise<void> => realSleep(ms)
+
 async function until(t: Test, what: string, isSo: () => boolean): Promise<void> {
   const deadline = Date.now() + 20_000
   while (!isSo() && Date.now() < deadline) await realSleep(1)
@@ -176,7 +178,7 @@ t.test('whatever fails, the last state of each promised finding arrives or is a 
           if (waits) await new Promise(resolve => setImmediate(resolve))
         }
         if (isLast) await emptied(queue)
-        await bench.runner.close(1_000)
+        await bench.runner.close(within(100))
         letters.push(...bench.letters)
         close()
       }
@@ -220,7 +222,7 @@ t.test('one finding that is rejected does not take others with it', async t => {
   t.match(letters, [{ at: NOW, sink: 'test', reason: 'rejected', problem: 'code 6', finding: update(37, 1) }])
   t.ok(sizes.length < 30, `${sizes.length} messages`)
   t.match(runner.state, { sent: 99, deadLetters: { rejected: 1 }, dropped: 0, isPaused: false, lastSuccessAt: NOW })
-  await runner.close(1_000)
+  await runner.close(within(100))
 })
 
 t.test('a finding over which the receiver breaks each time is gone round', async t => {
@@ -235,7 +237,7 @@ t.test('a finding over which the receiver breaks each time is gone round', async
   for (let number = 0; number < 20; number += 1) runner.offer(update(number, 1))
   await until(t, 'all others', () => arrived.length === 19)
   t.equal(runner.state.queued, 1)
-  await runner.close(1_000)
+  await runner.close(within(100))
 })
 
 t.test('a finding that is refused for itself, by a quota of its namespace, does not stop the others', async t => {
@@ -250,7 +252,49 @@ t.test('a finding that is refused for itself, by a quota of its namespace, does 
   for (let number = 0; number < 20; number += 1) runner.offer(update(number, 1))
   await until(t, 'all others', () => arrived.length === 19)
   t.match(runner.state, { queued: 1, deadLetters: { rejected: 0 } }, 'it waits for an operator')
-  await runner.close(1_000)
+  await runner.close(within(100))
+})
+
+t.test('a receiver that rejects a finding reads them: no operator is called for', async t => {
+  const outcomes: SendOutcome[] = [
+    { type: 'refused', problem: 'token' },
+    { type: 'rejected', problem: 'code 6' },
+  ]
+  const seen: boolean[] = []
+  const { runner } = benchOf(
+    receiverOf(1, () => {
+      seen.push(runner.state.isPaused)
+      return outcomes.shift() ?? { type: 'delivered' }
+    }),
+  )
+  runner.offer(update(1, 1))
+  await until(t, 'it is given up', () => runner.state.queued === 0)
+  t.same(seen, [false, true])
+  t.match(runner.state, { isPaused: false, sent: 0, deadLetters: { rejected: 1 } })
+  await runner.close(within(100))
+})
+
+t.test('a runner is behind when its queue is full and nothing is wrong', async t => {
+  let outcome: SendOutcome | undefined
+  const slow: FindingReceiver = {
+    maxBatch: 1,
+    async send() {
+      await realSleep(5)
+      return outcome ?? { type: 'delivered', count: 0 }
+    },
+    close() {},
+  }
+  const { runner } = benchOf(slow, { maxQueued: 2 })
+  runner.offer(update(1, 1))
+  t.equal(runner.isBehind, false)
+  runner.offer(update(2, 1))
+  t.equal(runner.isBehind, true)
+  outcome = { type: 'retry', problem: 'no space' }
+  await until(t, 'nobody is to wait for a full disk', () => !runner.isBehind)
+  t.equal(runner.state.queued, 2)
+  outcome = { type: 'delivered' }
+  await until(t, 'done', () => runner.state.queued === 0)
+  await runner.close(within(100))
 })
 
 t.test('pauses grow to their bound, honour what the receiver asks for, and begin anew after a success', async t => {
@@ -270,7 +314,7 @@ t.test('pauses grow to their bound, honour what the receiver asks for, and begin
   t.same(seconds, [1, 2, 4, 8, 16, 32, 60, 60, 99, 660, 5, 1, 60])
   t.match(news, [/away/, /busy/, /again/, /away/, /until something is changed: token/, /again/])
   t.match(runner.state, { failures: { retry: 11, refused: 1, rejected: 0 }, sent: 2 })
-  await runner.close(1_000)
+  await runner.close(within(100))
 })
 
 t.test('who offers never waits, and memory stays bounded while a receiver hangs', async t => {
@@ -297,9 +341,10 @@ t.test('who offers never waits, and memory stays bounded while a receiver hangs'
   for (let number = 0; number < 25_100; number += 1) unbounded.runner.offer(update(number, 1))
   t.match(unbounded.runner.state, { queued: 25_000, deadLetters: { overflow: 100 } }, 'what memory may hold')
   release()
-  await unbounded.runner.close(20_000)
+  await until(t, 'all is delivered', () => unbounded.runner.state.queued === 0)
+  await unbounded.runner.close(within(10))
   await until(t, 'done', () => runner.state.queued === 0)
-  await runner.close(1_000)
+  await runner.close(within(100))
 })
 
 t.test('at the end a hanging receiver is given up after its time; nothing is lost without a word', async t => {
@@ -315,14 +360,21 @@ t.test('at the end a hanging receiver is given up after its time; nothing is los
   const memory = benchOf(receiver, options)
   memory.runner.offer(update(1, 1))
   memory.runner.offer(update(2, 1))
-  await memory.runner.close(50)
+  await memory.runner.close(within(50))
   t.match(memory.letters, [{ reason: 'stopped' }, { reason: 'stopped' }])
+  t.match(memory.news.at(-1), /^2 findings .* dead letters: stopped$/)
+  const lost = benchOf(receiver, { ...options, deadLetters: { write: () => false } })
+  lost.runner.offer(update(1, 1))
+  await lost.runner.close(within(50))
+  t.match(lost.news.at(-1), /^1 findings .* lost: stopped$/)
+  t.match(lost.runner.state, { dropped: 1, deadLetters: { stopped: 1 } })
   const { queue, close } = durableQueue(join(t.testdir(), 'state'))
   t.teardown(close)
   const durable = benchOf(receiver, { ...options, queue })
   durable.runner.offer(update(1, 1))
-  await durable.runner.close(50)
+  await durable.runner.close(within(50))
   t.equal(durable.letters.length, 0)
+  t.match(durable.news.at(-1), /^1 findings wait for the next run/)
   t.equal(queue.size, 1, 'it is there for the next run')
 })
 
@@ -345,7 +397,7 @@ t.test('only what is wanted is delivered; dead letters that cannot be kept are c
   t.equal(runner.state.queued, 0)
   runner.offer(findingOf({ kind: 'offensive-tool' }))
   await until(t, 'dropped', () => runner.state.dropped === 1)
-  await runner.close(1_000)
+  await runner.close(within(100))
 })
 
 t.test('a delivery has the same id when it is repeated, and no other has', async t => {
