@@ -2,11 +2,11 @@
 
 import { isMap, isNode, isPair, isScalar, isSeq, type Node, type YAMLMap, type YAMLSeq } from 'yaml'
 import { type PlacedNode, PlacesBuilder, sortedKeysOf } from './document-places.js'
-import type { ListRun } from './list-runs.js'
+import type { ListItem } from './list-items.js'
 
 /** Runs of list items that the document has stand-ins for. */
 export interface Unfolding {
-  readonly runs: ReadonlyMap<string, ListRun>
+  readonly runs: ReadonlyMap<string, readonly ListItem[]>
   toOriginal(at: number): number
   /** Gathers the stand-ins that were met as items of lists. */
   readonly found: Set<string>
@@ -18,8 +18,10 @@ const NO_RUNS: Unfolding = { runs: new Map(), toOriginal: at => at, found: new S
 interface Open {
   readonly number: number
   readonly start: number
+  /** As the parser gives it, or an item of a run. */
   readonly node: unknown
   readonly value: object
+  readonly item?: ListItem
 }
 
 /**
@@ -34,10 +36,18 @@ export function placesOf(contents: unknown, value: unknown, unfolding = NO_RUNS)
     if (typeof inner === 'object' && inner !== null) queue.push({ number, start: placed.start, node, value: inner })
   }
   add(contents, value, undefined, 0)
-  for (const { number, start, node, value: outer } of queue) {
+  const addRun = (run: readonly ListItem[]): void => {
+    for (const item of run) {
+      const { value: inner, start, textShift } = item
+      const number = builder.add({ start, keyStart: start, textShift })
+      if (typeof inner === 'object') queue.push({ number, start, node: undefined, value: inner, item })
+    }
+  }
+  for (const { number, start, node, value: outer, item: ofRun } of queue) {
     builder.beginChildren(number)
-    if (isSeq(node) && Array.isArray(outer))
-      addItems(builder, node, outer, unfolding, (item, inner) => add(item, inner, undefined, start))
+    if (ofRun !== undefined) for (const field of ofRun.fields) builder.add(field)
+    else if (isSeq(node) && Array.isArray(outer))
+      addItems(node, outer, unfolding, (item, inner) => add(item, inner, undefined, start), addRun)
     else if (isMap(node)) addPairs(node, outer, (item, inner, key) => add(item, inner, key, start))
     builder.endChildren(number)
   }
@@ -45,11 +55,11 @@ export function placesOf(contents: unknown, value: unknown, unfolding = NO_RUNS)
 }
 
 function addItems(
-  builder: PlacesBuilder,
   { items }: YAMLSeq,
   values: unknown[],
   { runs, found }: Unfolding,
   add: (item: unknown, value: unknown) => void,
+  addRun: (run: readonly ListItem[]) => void,
 ): void {
   const folded = values.splice(0)
   for (const [index, item] of items.entries()) {
@@ -61,11 +71,8 @@ function addItems(
       continue
     }
     found.add(name)
-    for (const [place, value] of run.values.entries()) {
-      values.push(value)
-      const start = run.starts[place] ?? 0
-      builder.add({ start, keyStart: start, textShift: run.shifts[place] })
-    }
+    for (const { value } of run) values.push(value)
+    addRun(run)
   }
 }
 

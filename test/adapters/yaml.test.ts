@@ -35,7 +35,24 @@ function* pathsOf(value: unknown, path: DocumentPath): Generator<DocumentPath> {
   else for (const [key, inner] of Object.entries(value)) yield* pathsOf(inner, [...path, key])
 }
 
-const ITEMS = ['gcr.io/a/b', '"gcr.io/a/*"', "'x'", '"12"', 'a/b:1.2', 'a/*', 'reg.io:5000/x@sha256:00']
+/** Lines of one item, the first behind its dash; the others stand below its text. */
+const ITEMS: readonly (readonly string[])[] = [
+  ['gcr.io/a/b'],
+  ['"gcr.io/a/*"'],
+  ["'x'"],
+  ['"12"'],
+  ['a/b:1.2'],
+  ['a/*'],
+  ['reg.io:5000/x@sha256:00'],
+  ['word'],
+  ['some words (and more)'],
+  ['{ pattern: a/b:1, reason: "it\'s", owner: team a }'],
+  ["{pattern: 'a/*'}"],
+  ['{ z: x, b: "y", a: v1/é }'],
+  ['pattern: a/b', 'owner: "x"', 'reason: base images, for all'],
+  ['pattern: h.io:5000/b', 'owner: Straße (team)'],
+  ["pattern: '*.h.io/b'"],
+]
 const ODDITIES = [
   '12',
   'true',
@@ -54,6 +71,57 @@ const ODDITIES = [
   '',
   '~',
   '[a/b]',
+  'null',
+  'Yes',
+  '2026-11-22',
+  'y: a',
+  'a: null',
+  'a: off',
+  'a: 1.5',
+  'a: b c:',
+  'a: b  c',
+  'a: b # c',
+  'a: "b" c',
+  'a:',
+  'a: b\n    more',
+  'a: b,\n    more',
+  'a: b,',
+  'a: b\n    c: d',
+  'a: b\n  a: c',
+  'a: "b\n    c"',
+  '"a": b',
+  'a: b\n  "c": d',
+  'a: b\n\n  c: d',
+  'a: said "so"',
+  'a: and: no',
+  'a: b,c',
+  '{ a: b,c: d }',
+  '{ a: b,c }',
+  'a: >-\n    c: d',
+  '{ a: b, a: c }',
+  '{ a: b',
+  '{ a: b,\n  c: d }',
+  '{ a: b }\n  : c',
+  '{ a: b } # c',
+  '{ a: b: c }',
+  '{ a: [b] }',
+  '{ a: *b }',
+  '{ a: b\tc }',
+  '{ a: "\\n" }',
+  "{ a: '' }",
+  "{ a: 'b''c' }",
+  '{ a: }',
+  '{ a: b, }',
+  '{ a }',
+  '{ a: "😀" }',
+  '{ a: "x\u2028y" }',
+  'a: x\u0085y',
+  '? a',
+  '%a',
+  '@a',
+  'a - b',
+  'a- b: c',
+  'constructor: a',
 ]
 const OTHER_LINES = [
   'key: value',
@@ -69,12 +137,15 @@ const OTHER_LINES = [
   '...',
 ]
 
-const item = (choices: readonly string[]) => (indent: string) =>
-  fc.constantFrom(...choices).map(one => `${indent}- ${one}`)
-const lines = fc.constantFrom('', '  ', '    ').chain(indent =>
+const itemAt = (indent: string) => (inner: readonly string[]) => `${indent}- ${inner.join(`\n${indent}  `)}`
+const oddityAt = (indent: string) => (inner: string) => `${indent}- ${inner.replaceAll('\n', `\n${indent}`)}`
+const linesAt = (indent: string) =>
   fc.oneof(
-    { weight: 6, arbitrary: fc.array(item(ITEMS)(indent), { minLength: 16, maxLength: 40 }) },
-    { weight: 2, arbitrary: fc.array(item(ODDITIES)(indent), { maxLength: 2 }) },
+    {
+      weight: 6,
+      arbitrary: fc.array(fc.constantFrom(...ITEMS).map(itemAt(indent)), { minLength: 16, maxLength: 40 }),
+    },
+    { weight: 2, arbitrary: fc.array(fc.constantFrom(...ODDITIES).map(oddityAt(indent)), { maxLength: 2 }) },
     {
       weight: 2,
       arbitrary: fc.array(
@@ -83,9 +154,16 @@ const lines = fc.constantFrom('', '  ', '    ').chain(indent =>
       ),
     },
     { weight: 2, arbitrary: fc.constantFrom([`${indent}list:`], [`${indent}text: >`], [`${indent}flow: [`]) },
-  ),
-)
-const document = fc
+  )
+const lines = fc.constantFrom('', '  ', '    ').chain(linesAt)
+/** Of one indentation, so that most of it holds together. */
+const listDocument = fc
+  .array(fc.oneof({ weight: 3, arbitrary: linesAt('  ') }, { weight: 1, arbitrary: fc.constant(['key:']) }), {
+    minLength: 1,
+    maxLength: 3,
+  })
+  .map(groups => `a:\n${groups.flat().join('\n')}\n`)
+const anyDocument = fc
   .tuple(
     fc.constantFrom('', 'spec:\n', 'a: |\n', 'a: x\n', '"open\n', '[', '# \u2028'),
     fc.array(lines, { maxLength: 6 }),
@@ -96,7 +174,7 @@ t.test('a text with long runs of items is read as if every line had been parsed'
   let folded = 0
   let read = 0
   fc.assert(
-    fc.property(document, text => {
+    fc.property(fc.oneof(listDocument, anyDocument), text => {
       const whole = tell(WHOLE + text)
       const isFolded = foldListRuns(FOLDED + text) !== undefined
       if (isFolded) folded += 1
@@ -106,6 +184,32 @@ t.test('a text with long runs of items is read as if every line had been parsed'
     { numRuns: 800 },
   )
   t.ok(folded > 100 && read > 20, `${folded} were folded, ${read} of them hold together`)
+})
+
+t.test('each of the forms is read without a parser, and each oddity as the parser reads it', async t => {
+  const plain = Array.from({ length: 20 }, (_, index) => `  - gcr.io/a/x${index}`)
+  const parse = (text: string) => [tell(FOLDED + text), tell(WHOLE + text)]
+  for (const inner of ITEMS) {
+    const text = `a:\n${Array.from({ length: 20 }, () => itemAt('  ')(inner)).join('\n')}\n`
+    const [run, ...others] = foldListRuns(FOLDED + text)?.runs.values() ?? []
+    t.equal(run?.length, 18, inner.join())
+    t.equal(others.length, 0)
+    const [folded, whole] = parse(text)
+    t.strictSame(folded, whole)
+  }
+  for (const inner of ODDITIES) {
+    const odd = oddityAt('  ')(inner)
+    for (const group of [
+      [...plain, odd, ...plain],
+      [...plain, odd],
+      [odd, ...plain],
+      [...plain, odd, odd, itemAt('  ')(['a: b'])],
+      [...plain.map(line => `${line}\n  - a: b`), odd, ...plain],
+    ]) {
+      const [folded, whole] = parse(`a:\n${group.join('\n')}\n`)
+      if (!isDeepStrictEqual(folded, whole)) t.strictSame(folded, whole, JSON.stringify(odd))
+    }
+  }
 })
 
 t.test('where a run stands in a text, or what follows belongs to its last line, nothing is lost', async t => {
