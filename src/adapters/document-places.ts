@@ -1,11 +1,11 @@
 /**
- * Where everything in a document stands, as flat numbers: a hundred thousand places cross threads without being copied.
+ * Where everything in a document stands, as flat numbers: a large policy has half a million of them.
  *
  * The nodes lie in breadth-first order, so that the children of one lie side by side; those of an object in the order of
  * its sorted keys. A path is followed through the value and the numbers at once.
  */
 
-import type { DocumentPath, Position } from '../policy/index.js'
+import { type DocumentPath, NumbersBuilder, type Position } from '../policy/index.js'
 
 /** What is kept of a node. */
 const START = 0
@@ -37,26 +37,30 @@ export interface PlacedNode {
 
 /** Gathers nodes, parents first; the children of one must be added together. */
 export class PlacesBuilder {
-  #numbers: number[] = []
+  readonly #numbers = new NumbersBuilder()
 
   /** @returns the node's number. */
   add({ start, keyStart, textShift }: PlacedNode): number {
-    this.#numbers.push(start, keyStart, textShift ?? NO_TEXT, 0, 0)
-    return this.#numbers.length / FIELDS - 1
+    const at = this.#numbers.extend(FIELDS)
+    const { values } = this.#numbers
+    values[at + START] = start
+    values[at + KEY_START] = keyStart
+    values[at + TEXT_SHIFT] = textShift ?? NO_TEXT
+    return at / FIELDS
   }
 
   /** The children of a node follow now. */
   beginChildren(node: number): void {
-    this.#numbers[node * FIELDS + FIRST_CHILD] = this.#numbers.length / FIELDS
+    this.#numbers.values[node * FIELDS + FIRST_CHILD] = this.#numbers.length / FIELDS
   }
 
   endChildren(node: number): void {
-    const first = this.#numbers[node * FIELDS + FIRST_CHILD] ?? 0
-    this.#numbers[node * FIELDS + CHILDREN] = this.#numbers.length / FIELDS - first
+    const first = this.#numbers.values[node * FIELDS + FIRST_CHILD] ?? 0
+    this.#numbers.values[node * FIELDS + CHILDREN] = this.#numbers.length / FIELDS - first
   }
 
   build(lineStarts: Uint32Array<ArrayBuffer>): DocumentPlaces {
-    return { lineStarts, nodes: Uint32Array.from(this.#numbers) }
+    return { lineStarts, nodes: this.#numbers.build() }
   }
 }
 

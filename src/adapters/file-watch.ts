@@ -1,5 +1,6 @@
 /**
- * Notices changes of small files and of the directories that hold them, by looking at them twice a second.
+ * Notices changes of small files and of the directories that hold them, by looking at them twice a second, and at once
+ * where the system hints at a change.
  *
  * Polling, because it is the one way that sees every kind of mount alike: a ConfigMap is changed by pointing the link
  * `..data` at a new folder, which tells no watcher of the file itself, and network mounts tell nobody.
@@ -7,10 +8,13 @@
 
 import type { BigIntStats } from 'node:fs'
 import { readdir, realpath, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { createChangeHints } from './change-hints.js'
 
 const DEFAULT_INTERVAL_MS = 500
 const DEFAULT_SETTLE_MS = 100
+/** After the first of many hints, so that a busy directory leads to few looks. */
+const HINT_MS = 20
 /** A file that never rests is reported all the same. */
 const MAX_SETTLE_MS = 800
 /** How often a load begins anew because files changed in the meantime; the watch looks again anyway. */
@@ -43,14 +47,21 @@ export async function watchFiles(
   { intervalMs = DEFAULT_INTERVAL_MS, settleMs = DEFAULT_SETTLE_MS }: FileWatchOptions,
   onChange: () => void | Promise<void>,
 ): Promise<FileWatch> {
-  const look = () => readFingerprint(typeof paths === 'function' ? paths() : paths)
+  const pathsNow = () => (typeof paths === 'function' ? paths() : paths)
+  const look = () => readFingerprint(pathsNow())
   let isClosed = false
   let timer: NodeJS.Timeout | undefined
-  let reported = await look()
-
+  let isPolling = false
+  let isHinted = false
+  const hints = createChangeHints(() => {
+    if (isHinted) return
+    isHinted = true
+    if (!isPolling) pollIn(HINT_MS)
+  })
+  const listen = (): void => hints.listen(pathsNow().flatMap(path => [path, dirname(path)]))
   const pollIn = (ms: number): void => {
-    if (isClosed) return
-    timer = setTimeout(() => void poll(), ms).unref()
+    clearTimeout(timer)
+    if (!isClosed) timer = setTimeout(() => void poll(), ms).unref()
   }
   /**
    * Two equal looks, apart in time, end the wait. A file's times are only as fine as the kernel's tick: a second write
@@ -67,23 +78,30 @@ export async function watchFiles(
     return latest
   }
   const poll = async (): Promise<void> => {
+    isPolling = true
+    isHinted = false
     try {
       const seen = await look()
       if (seen === reported || isClosed) return
       const settled = await settle(seen)
       if (settled === reported || isClosed) return
       reported = settled
+      listen()
       await onChange()
     } finally {
-      pollIn(intervalMs)
+      isPolling = false
+      pollIn(isHinted ? HINT_MS : intervalMs)
     }
   }
 
+  let reported = await look()
+  listen()
   pollIn(intervalMs)
   return {
     close: () => {
       isClosed = true
       clearTimeout(timer)
+      hints.close()
     },
   }
 }

@@ -78,16 +78,15 @@ function readFlowItem(text: string, at: number, start: number): ListItem | undef
   for (;;) {
     const field = readField(FLOW_PAIR, text, next)
     if (field === undefined) return undefined
-    fields.push(field)
+    if (!insertField(fields, field)) return undefined
     const { end } = field
     if (text.startsWith(', ', end)) {
       next = end + 2
       continue
     }
     const closing = text.charAt(end) === ' ' ? end + 1 : end
-    return text.startsWith('}\n', closing)
-      ? toItem(fields, { indent: start - at - 2, at, end: closing + 1, start })
-      : undefined
+    if (!text.startsWith('}\n', closing)) return undefined
+    return toItem(fields, { indent: start - at - 2, at, end: closing + 1, start })
   }
 }
 
@@ -99,7 +98,7 @@ function readBlockItem(text: string, at: number, start: number): ListItem | unde
   for (let next = start; ; next = end + 1 + margin.length) {
     const field = readField(LINE_PAIR, text, next)
     if (field === undefined) break
-    fields.push(field)
+    if (!insertField(fields, field)) return undefined
     end = field.end
     if (!text.startsWith(margin, end + 1)) break
   }
@@ -134,15 +133,20 @@ function readText(expression: RegExp, text: string, at: number, group: 1 | 2): F
   return { key: match[1] ?? '', value, textShift: plain === undefined ? 1 : 0, end: expression.lastIndex }
 }
 
-function toItem(
-  fields: readonly ItemField[],
-  place: Pick<ListItem, 'indent' | 'at' | 'end' | 'start'>,
-): ListItem | undefined {
+/** Keeps them in the order of their keys. @returns false for a key that is there already. */
+function insertField(fields: ItemField[], field: ItemField): boolean {
+  const { key } = field
+  let at = fields.length
+  while (at > 0 && (fields[at - 1]?.key ?? '') > key) at -= 1
+  if (at > 0 && fields[at - 1]?.key === key) return false
+  if (at === fields.length) fields.push(field)
+  else fields.splice(at, 0, field)
+  return true
+}
+
+function toItem(fields: readonly ItemField[], place: Pick<ListItem, 'indent' | 'at' | 'end' | 'start'>): ListItem {
+  const { indent, at, end, start } = place
   const value: Record<string, string> = {}
-  for (const field of fields) {
-    if (Object.hasOwn(value, field.key)) return undefined
-    value[field.key] = field.value
-  }
-  const sorted = fields.toSorted((left, right) => (left.key < right.key ? -1 : 1))
-  return { value, ...place, textShift: undefined, fields: sorted }
+  for (const { key, value: text } of fields) value[key] = text
+  return { value, indent, at, end, start, textShift: undefined, fields }
 }

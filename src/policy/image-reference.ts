@@ -154,6 +154,11 @@ export function problemOfHost(host: string): string | undefined {
   return DOMAIN_NAME.test(name) ? undefined : 'the registry host is malformed'
 }
 
+/** Whether a path holds nothing but well-formed segments. */
+export function isPath(path: string): boolean {
+  return PATH.test(path)
+}
+
 /** Why one path segment is malformed, or undefined. */
 export function problemOfSegment(segment: string): string | undefined {
   if (SEGMENT.test(segment)) return undefined
@@ -193,7 +198,7 @@ function problemOfWhole(written: string): string | undefined {
 }
 
 function problemOfPath(path: string): string | undefined {
-  if (PATH.test(path)) return undefined
+  if (isPath(path)) return undefined
   for (const [index, segment] of path.split('/').entries()) {
     const problem = problemOfSegment(segment)
     if (problem === undefined) continue

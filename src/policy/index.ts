@@ -9,6 +9,7 @@ export { type Action, type AdmissionQuestion, type Decision, decide, type Judged
 export { cutRunes, escapeForeign } from './escape-foreign.js'
 export { type EvaluationContext, evaluate } from './evaluate.js'
 export { EXEC_ORIGINS, type ExecOrigin } from './exec-origin.js'
+export { NumbersBuilder } from './flat-numbers.js'
 export { compileGlob, countStars, MAX_STARS } from './glob.js'
 export {
   formatImageReference,

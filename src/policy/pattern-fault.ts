@@ -1,7 +1,7 @@
 /** What makes a pattern unacceptable: the reason, the place and, where there is one, what to write instead. */
 
 import { countStars, MAX_STARS } from './glob.js'
-import { MAX_REPOSITORY_LENGTH, problemOfDigest, problemOfHost, problemOfSegment } from './image-reference.js'
+import { isPath, MAX_REPOSITORY_LENGTH, problemOfDigest, problemOfHost, problemOfSegment } from './image-reference.js'
 
 const MAX_SEGMENTS = 16
 const MAX_ANY_DEPTH = 2
@@ -64,6 +64,8 @@ export function faultOfPath(path: string, at: number): PatternFault | undefined 
     return fault(`has a path longer than ${MAX_REPOSITORY_LENGTH} characters`, at)
   const segments = path.split('/')
   if (segments.length > MAX_SEGMENTS) return fault(`has more than ${MAX_SEGMENTS} path segments`, at)
+  // Nearly all are literal, but for a star at the end.
+  if (isPath(path.endsWith('/*') ? path.slice(0, -2) : path)) return undefined
   let anyDepth = 0
   let offset = at
   for (const segment of segments) {

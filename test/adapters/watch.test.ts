@@ -212,6 +212,34 @@ t.test('with the defaults, a change is reported within a second, even of a file 
   t.ok((took[0] ?? 9_999) < 1_500 && (took[1] ?? 9_999) < 2_000, took.map(Math.round).join(', '))
 })
 
+t.test('where the system tells of changes, nobody waits for the next look', async t => {
+  const folder = t.testdir({ plain: 'x', folder: { a: 'x' } })
+  const mount = new ConfigMapMount(join(folder, 'mount'), { key: 'x' })
+  const plain = join(folder, 'plain')
+  let changes = 0
+  const options = { intervalMs: 3_600_000, settleMs: 10 }
+  const watch = await watchFiles([plain, join(folder, 'folder'), join(mount.folder, 'key')], options, () => {
+    changes += 1
+  })
+  t.teardown(() => watch.close())
+  const steps: readonly (() => void)[] = [
+    () => writeFileSync(plain, 'y'),
+    () => mount.swap({ key: 'y' }),
+    () => mount.swap({ key: 'z' }),
+    () => writeFileSync(join(folder, 'folder', 'a'), 'y'),
+    () => {
+      writeFileSync(`${plain}.next`, 'z')
+      renameSync(`${plain}.next`, plain)
+    },
+    () => unlinkSync(plain),
+    () => writeFileSync(plain, 'back'),
+  ]
+  for (const [index, step] of steps.entries()) {
+    step()
+    await until(t, `change ${index}`, () => changes === index + 1)
+  }
+})
+
 t.test('files that change while they are read are read again', async t => {
   const mount = new ConfigMapMount(join(t.testdir(), 'm'), { a: '1', b: '1' })
   const paths = ['a', 'b'].map(name => join(mount.folder, name))
