@@ -72,9 +72,12 @@ export function entryField({ entries }: Pick<EntryForest, 'entries'>, entry: num
 }
 
 /** The step of that text, or 0. */
-export function childOf(forest: Pick<EntryForest, 'nodes' | 'slots' | 'texts'>, parent: number, text: string): number {
-  const { nodes, slots, texts } = forest
-  const hash = hashStep(parent, text)
+export function childOf(
+  { nodes, slots, texts }: Pick<EntryForest, 'nodes' | 'slots' | 'texts'>,
+  parent: number,
+  text: string,
+  hash = hashStep(parent, text),
+): number {
   const mask = slots.length - 1
   for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
     const node = slots[slot] ?? 0

@@ -136,11 +136,12 @@ export class ForestBuilder {
   }
 
   #stepOf(parent: number, text: string, ring: typeof LAST_CHILD | typeof LAST_GLOB, entry: number): number {
-    const known = childOf(this, parent, text)
+    const hash = hashStep(parent, text)
+    const known = childOf(this, parent, text, hash)
     if (known !== 0) return known
     const node = this.#addNode(parent, entry)
     this.#set(node, NAME, ring === LAST_GLOB ? this.#addGlob(text) : this.texts.add(text))
-    this.#set(node, HASH, hashStep(parent, text))
+    this.#set(node, HASH, hash)
     this.#link(parent, ring, node)
     this.#stepCount += 1
     if (2 * this.#stepCount > this.slots.length) this.#growSlots()

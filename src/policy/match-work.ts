@@ -47,6 +47,7 @@ export function workOf(forest: EntryForest, { hosts, wildcardHosts }: EntryTree)
  */
 function weigh(forest: EntryForest, node: number, isRepeated: boolean): MatchWork {
   const example = nodeField(forest, node, FIRST_ENTRY)
+  if (isLeaf(forest, node)) return { steps: 1, example }
   let steps = 1 + tagGlobsOf(forest, node, EXACT) + tagGlobsOf(forest, node, BELOW)
   let dearest: MatchWork = { steps: 0, example }
   const note = (work: MatchWork): void => {
@@ -70,10 +71,17 @@ function weigh(forest: EntryForest, node: number, isRepeated: boolean): MatchWor
   return { steps, example: dearest.example }
 }
 
+/** Nearly all nodes of a large policy. */
+function isLeaf(forest: EntryForest, node: number): boolean {
+  const isLast = [LAST_CHILD, LAST_GLOB, ANY_DEPTH].every(field => nodeField(forest, node, field) === 0)
+  return isLast && tagGlobsOf(forest, node, EXACT) + tagGlobsOf(forest, node, BELOW) === 0
+}
+
 /** How many globs of tags stand at one place. */
 function tagGlobsOf(forest: EntryForest, node: number, field: typeof EXACT | typeof BELOW): number {
   const place = nodeField(forest, node, field)
+  const last = place === 0 ? 0 : nodeField(forest, place, LAST_GLOB)
   let count = 0
-  for (const _ of ringOf(forest, place === 0 ? 0 : nodeField(forest, place, LAST_GLOB))) count += 1
+  if (last !== 0) for (const _ of ringOf(forest, last)) count += 1
   return count
 }

@@ -3,7 +3,7 @@
 import { countStars, MAX_STARS } from './glob.js'
 import { isPath, MAX_REPOSITORY_LENGTH, problemOfDigest, problemOfHost, problemOfSegment } from './image-reference.js'
 
-const MAX_SEGMENTS = 16
+export const MAX_SEGMENTS = 16
 const MAX_ANY_DEPTH = 2
 /** A DNS name holds 253 characters; with a port, 259. */
 const MAX_HOST_LENGTH = 259

@@ -7,7 +7,7 @@
  * more than it means, is refused here, with the reason and the position.
  */
 
-import { cutReference, normalRegistry, normalRepository, splitName } from './image-reference.js'
+import { cutReference, DOCKER_HUB, normalRegistry, normalRepository, splitName } from './image-reference.js'
 import {
   fault,
   faultOfDigest,
@@ -15,6 +15,7 @@ import {
   faultOfPath,
   faultOfTag,
   faultOfText,
+  MAX_SEGMENTS,
   type PatternFault,
 } from './pattern-fault.js'
 
@@ -33,6 +34,13 @@ const PUBLIC_REGISTRIES: ReadonlySet<string> = new Set([
 ])
 /** `*.` over these admits registries of any customer of the provider, or of a whole top-level domain. */
 const PUBLIC_SUFFIXES = /^(?:[^.]+|pkg\.dev|azurecr\.io|gcr\.io|amazonaws\.com|dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com)$/
+
+/** Nearly all patterns: a host in lower case without a port, a path without stars but for the end of a prefix. */
+const PLAIN_HOST = '[a-z0-9]+(?:-+[a-z0-9]+)*(?:\\.[a-z0-9]+(?:-+[a-z0-9]+)*)+'
+const PLAIN_SEGMENT = '[a-z0-9]+(?:(?:\\.|__?|-+)[a-z0-9]+)*'
+const PLAIN = new RegExp(`^(${PLAIN_HOST})/(${PLAIN_SEGMENT}(?:/${PLAIN_SEGMENT})*)(/\\*)?$`)
+/** Shorter than what any part may have. */
+const PLAIN_LENGTH = 200
 
 const ANY_DEPTH = { kind: 'any-depth' } as const
 const ANY_TAG = { kind: 'any' } as const
@@ -73,6 +81,8 @@ export type ParsedPattern =
 
 /** Read one pattern. Never throws. */
 export function parsePattern(text: string): ParsedPattern {
+  const plain = parsePlain(text)
+  if (plain !== undefined) return { ok: true, pattern: plain, warnings: NO_WARNINGS }
   const whole = faultOfText(text)
   if (whole !== undefined) return { ok: false, fault: whole }
   const { name, tag, digest, tagAt, digestAt } = cutReference(text)
@@ -85,6 +95,16 @@ export function parsePattern(text: string): ParsedPattern {
   const pattern = normalise({ text, host, path, tag, digest })
   const portAt = host === undefined ? -1 : host.lastIndexOf(':')
   return { ok: true, pattern, warnings: warningsOf(pattern, { portAt, tag, tagAt }) }
+}
+
+/** What the rest of this file would make of it, in a third of the time; undefined for what it must look at itself. */
+function parsePlain(text: string): Pattern | undefined {
+  const [, host, path, star] = text.length <= PLAIN_LENGTH ? (PLAIN.exec(text) ?? []) : []
+  if (host === undefined || path === undefined || host.endsWith(DOCKER_HUB)) return undefined
+  const parts = path.split('/')
+  if (parts.length >= MAX_SEGMENTS) return undefined
+  const isPrefix = star !== undefined
+  return { text, normalised: text, host, isHostWildcard: false, parts, isPrefix, tag: ANY_TAG, digest: undefined }
 }
 
 interface WrittenParts {

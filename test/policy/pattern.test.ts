@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import t from 'tap'
 import { evaluate, formatImageReference, parsePattern } from '../../src/policy/index.js'
@@ -147,5 +148,30 @@ t.test('no string makes the parser throw', async () => {
       return parsed.ok ? parsed.pattern.text === text : parsed.fault.offset <= text.length
     }),
     { numRuns: 2000 },
+  )
+})
+
+t.test('what is read at a glance is read as by the rules: a tag that means any tag changes nothing', async () => {
+  const piece = fc.constantFrom('a', 'b1', '-', '--', '_', '__', '.', '*', 'A', 'docker.io', 'x.io', ':5000', '', 'é')
+  const part = fc.array(piece, { maxLength: 4 }).map(pieces => pieces.join(''))
+  const host = fc.oneof(
+    fc.constantFrom('gcr.io', 'docker.io', 'index.docker.io', 'a-b.h.io', '*.h.io', 'localhost'),
+    part,
+  )
+  const segments = fc.oneof(
+    fc.array(fc.constantFrom('a', 'b-c', 'd__e', '*', 'f.g')),
+    fc.array(part, { maxLength: 18 }),
+  )
+  fc.assert(
+    fc.property(host, segments, fc.constantFrom('', '/*'), (registry, path, end) => {
+      const text = [registry, ...path].join('/') + end
+      // Where the last segment holds a colon, or nothing, the tag would be part of it.
+      fc.pre(text !== '' && !text.slice(text.lastIndexOf('/') + 1).includes(':'))
+      const [one, other] = [parsePattern(text), parsePattern(`${text}:*`)]
+      if (!one.ok || !other.ok) return isDeepStrictEqual(one, other)
+      const expected = { ...other.pattern, text, normalised: other.pattern.normalised.slice(0, -2) }
+      return isDeepStrictEqual(one, { ...other, pattern: expected })
+    }),
+    { numRuns: 5000 },
   )
 })
