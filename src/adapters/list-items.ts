@@ -73,12 +73,12 @@ function readTextItem(text: string, at: number, start: number): ListItem | undef
 }
 
 function readFlowItem(text: string, at: number, start: number): ListItem | undefined {
-  const fields: ItemField[] = []
+  const fields = new FieldList()
   let next = start + (text.charAt(start + 1) === ' ' ? 2 : 1)
   for (;;) {
     const field = readField(FLOW_PAIR, text, next)
     if (field === undefined) return undefined
-    if (!insertField(fields, field)) return undefined
+    if (!fields.add(field)) return undefined
     const { end } = field
     if (text.startsWith(', ', end)) {
       next = end + 2
@@ -93,16 +93,16 @@ function readFlowItem(text: string, at: number, start: number): ListItem | undef
 /** As many lines as there are; whoever reads a run sees that what follows is no new item. */
 function readBlockItem(text: string, at: number, start: number): ListItem | undefined {
   const margin = ' '.repeat(start - at)
-  const fields: ItemField[] = []
+  const fields = new FieldList()
   let end = start - 1
   for (let next = start; ; next = end + 1 + margin.length) {
     const field = readField(LINE_PAIR, text, next)
     if (field === undefined) break
-    if (!insertField(fields, field)) return undefined
+    if (!fields.add(field)) return undefined
     end = field.end
     if (!text.startsWith(margin, end + 1)) break
   }
-  return fields.length === 0 ? undefined : toItem(fields, { indent: start - at - 2, at, end, start })
+  return fields.sorted.length === 0 ? undefined : toItem(fields, { indent: start - at - 2, at, end, start })
 }
 
 type FoundField = ItemField & { readonly end: number }
@@ -133,20 +133,25 @@ function readText(expression: RegExp, text: string, at: number, group: 1 | 2): F
   return { key: match[1] ?? '', value, textShift: plain === undefined ? 1 : 0, end: expression.lastIndex }
 }
 
-/** Keeps them in the order of their keys. @returns false for a key that is there already. */
-function insertField(fields: ItemField[], field: ItemField): boolean {
-  const { key } = field
-  let at = fields.length
-  while (at > 0 && (fields[at - 1]?.key ?? '') > key) at -= 1
-  if (at > 0 && fields[at - 1]?.key === key) return false
-  if (at === fields.length) fields.push(field)
-  else fields.splice(at, 0, field)
-  return true
+/** The value keeps the author's order, the fields are sorted. */
+class FieldList {
+  readonly value: Record<string, string> = {}
+  readonly sorted: ItemField[] = []
+
+  /** @returns false for a key that is there already. */
+  add(field: ItemField): boolean {
+    const { key } = field
+    let at = this.sorted.length
+    while (at > 0 && (this.sorted[at - 1]?.key ?? '') > key) at -= 1
+    if (at > 0 && this.sorted[at - 1]?.key === key) return false
+    if (at === this.sorted.length) this.sorted.push(field)
+    else this.sorted.splice(at, 0, field)
+    this.value[key] = field.value
+    return true
+  }
 }
 
-function toItem(fields: readonly ItemField[], place: Pick<ListItem, 'indent' | 'at' | 'end' | 'start'>): ListItem {
+function toItem({ value, sorted }: FieldList, place: Pick<ListItem, 'indent' | 'at' | 'end' | 'start'>): ListItem {
   const { indent, at, end, start } = place
-  const value: Record<string, string> = {}
-  for (const { key, value: text } of fields) value[key] = text
-  return { value, indent, at, end, start, textShift: undefined, fields }
+  return { value, indent, at, end, start, textShift: undefined, fields: sorted }
 }
