@@ -87,7 +87,7 @@ t.test('each package has one owner', async t => {
     'node-forge': path => path === 'adapters/certificates.ts',
     pino: path => path === 'logger.ts',
     yaml: path => path === 'adapters/yaml.ts' || path === 'adapters/yaml-places.ts',
-    libsql: path => path.startsWith('adapters/journal-') || path.startsWith('adapters/finding-store-'),
+    libsql: path => path === 'adapters/sqlite-file.ts',
     picomatch: path => path === 'policy/glob.ts',
     zod: path => path.startsWith('policy/') || path === 'correlator/finding-schema.ts',
     commander: path => path.startsWith('commands/') || path === 'cli.ts',

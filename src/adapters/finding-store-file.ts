@@ -3,13 +3,10 @@
 import { randomUUID } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import Database from 'libsql'
 import type { SourcePosition } from '../correlator/event-source.js'
 import type { Finding } from '../correlator/finding.js'
 import type { ArchiveChanges, ArchivedState, FindingArchive, KeptFinding } from '../correlator/finding-archive.js'
 import type { WatchState } from '../correlator/watch-clock.js'
-import { KnownError } from '../errors.js'
-import { escapeForeign } from '../policy/index.js'
 import { createOutbox, OUTBOX_TABLES, type Outbox, type OutboxSink } from './finding-store-outbox.js'
 import {
   createRetiredRows,
@@ -18,6 +15,7 @@ import {
   RETIRED_INDEX,
   retiredColumnOf,
 } from './finding-store-retired.js'
+import { inTransaction, openForWriting, type SqliteDatabase, type SqliteKind, unusable } from './sqlite-file.js'
 import { reasonOf } from './text-file.js'
 
 /** Inside the state's folder; SQLite keeps its log beside it, so the folder is the unit to mount or copy. */
@@ -25,10 +23,7 @@ export const FINDINGS_FILE = 'findings.db'
 
 /** "SALF": tells the file from any other SQLite file. */
 const APPLICATION_ID = 0x53414c46
-/** Raised by every change of the tables; a newer file than this program is refused, never guessed at. */
 const VERSION = 3
-/** How long one process waits while another one takes over. */
-const BUSY_TIMEOUT_MS = 5_000
 /** The write-ahead log is cut back to this after a burst. */
 const WAL_LIMIT_BYTES = 16 * 1024 * 1024
 
@@ -56,6 +51,16 @@ const MIGRATIONS = [
   { from: 2, sql: `ALTER TABLE findings ADD COLUMN ${RETIRED_COLUMN}; ${RETIRED_INDEX}` },
 ]
 
+export const FINDINGS: SqliteKind = {
+  name: 'state',
+  code: 'STATE_UNUSABLE',
+  applicationId: APPLICATION_ID,
+  version: VERSION,
+  tables: TABLES,
+  migrations: MIGRATIONS,
+  walLimitBytes: WAL_LIMIT_BYTES,
+}
+
 export interface FindingStoreFile extends FindingArchive {
   /** Where the source is to be taken up; undefined in a new state. Final only once the state is claimed. */
   readonly position: SourcePosition | undefined
@@ -74,12 +79,14 @@ export interface FindingStoreFile extends FindingArchive {
  * @throws KnownError STATE_UNUSABLE: not writable, no state, or of a newer version.
  */
 export function openFindingStore(directory: string, sinks: readonly OutboxSink[] = []): FindingStoreFile {
-  const database = openDatabase(directory)
+  const path = join(directory, FINDINGS_FILE)
+  makeFolder(directory, path)
+  const database = openForWriting(path, FINDINGS)
   const owner = randomUUID()
   const inOwnTransaction = (work: () => void): void =>
     inTransaction(database, () => {
       const present = readRun(database, 'owner')
-      if (present !== owner) throw unusable(join(directory, FINDINGS_FILE), 'another process has taken over')
+      if (present !== owner) throw unusable(path, FINDINGS, 'another process has taken over')
       work()
     })
   const put = database.prepare('INSERT OR REPLACE INTO findings VALUES (?, ?, ?, ?, ?)')
@@ -127,7 +134,7 @@ export function openFindingStore(directory: string, sinks: readonly OutboxSink[]
   }
 }
 
-function load(database: Database.Database): ArchivedState {
+function load(database: SqliteDatabase): ArchivedState {
   const findings: KeptFinding[] = []
   for (const row of database
     .prepare('SELECT finding, is_changed FROM findings WHERE retired = 0 ORDER BY last_seen')
@@ -145,74 +152,20 @@ function load(database: Database.Database): ArchivedState {
 }
 
 /** What this program wrote itself, in a file of this very version. */
-function readRun<Value>(database: Database.Database, name: string): Value | undefined {
+function readRun<Value>(database: SqliteDatabase, name: string): Value | undefined {
   const row: unknown = database.prepare('SELECT value FROM run WHERE name = ?').raw(true).get([name])
   const json: unknown = Array.isArray(row) ? row[0] : undefined
   return typeof json === 'string' ? (JSON.parse(json) as Value) : undefined
 }
 
-function writeRun(database: Database.Database, name: string, value: unknown): void {
+function writeRun(database: SqliteDatabase, name: string, value: unknown): void {
   database.prepare('INSERT OR REPLACE INTO run VALUES (?, ?)').run([name, JSON.stringify(value)])
 }
 
-function openDatabase(directory: string): Database.Database {
-  const path = join(directory, FINDINGS_FILE)
-  let database: Database.Database | undefined
+function makeFolder(directory: string, path: string): void {
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
-    database = new Database(path)
-    database.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`)
-    database.pragma('journal_mode = WAL')
-    migrate(database, path)
-    // In WAL mode NORMAL cannot corrupt the file; a power cut may lose the last moments, a kill -9 loses no commit.
-    database.pragma('synchronous = NORMAL')
-    database.pragma(`journal_size_limit = ${WAL_LIMIT_BYTES}`)
-    return database
   } catch (cause) {
-    database?.close()
-    if (cause instanceof KnownError) throw cause
-    throw unusable(path, reasonOf(cause), cause)
+    throw unusable(path, FINDINGS, reasonOf(cause), cause)
   }
-}
-
-/** In one transaction, so that a run that is killed leaves no half of the tables. */
-function migrate(database: Database.Database, path: string): void {
-  inTransaction(database, () => {
-    const version = readNumber(database, 'PRAGMA user_version')
-    if (version === 0 && readNumber(database, 'SELECT count(*) FROM sqlite_schema') === 0) {
-      database.exec(TABLES)
-      database.pragma(`application_id = ${APPLICATION_ID}`)
-      database.pragma(`user_version = ${VERSION}`)
-      return
-    }
-    if (readNumber(database, 'PRAGMA application_id') !== APPLICATION_ID)
-      throw unusable(path, 'it is another SQLite file')
-    if (version > VERSION) throw unusable(path, `it has version ${version}, and this Sallyport knows ${VERSION}`)
-    for (const { from, sql } of MIGRATIONS) if (version <= from) database.exec(sql)
-    database.pragma(`user_version = ${VERSION}`)
-  })
-}
-
-function inTransaction(database: Database.Database, work: () => void): void {
-  database.exec('BEGIN IMMEDIATE')
-  try {
-    work()
-    database.exec('COMMIT')
-  } catch (error) {
-    // Of some errors, a full disk among them, SQLite rolls back by itself.
-    if (database.inTransaction) database.exec('ROLLBACK')
-    throw error
-  }
-}
-
-function readNumber(database: Database.Database, sql: string): number {
-  const row: unknown = database.prepare(sql).raw(true).get()
-  const value: unknown = Array.isArray(row) ? row[0] : undefined
-  return typeof value === 'number' ? value : 0
-}
-
-function unusable(path: string, problem: string, cause?: unknown): KnownError {
-  return new KnownError('STATE_UNUSABLE', `${escapeForeign(path, 300)}: the state cannot be used: ${problem}`, {
-    cause,
-  })
 }

@@ -3,10 +3,10 @@
  * saves them, so that no kill can part the two.
  */
 
-import type Database from 'libsql'
 import type { Delivery, DeliveryQueue } from '../correlator/delivery.js'
 import type { Finding } from '../correlator/finding.js'
 import { parseFinding } from '../correlator/finding-schema.js'
+import type { SqliteDatabase } from './sqlite-file.js'
 
 /** One row a sink and fingerprint: the update that waits. Ids are never used again, so a late `settle` hits nothing else. */
 export const OUTBOX_TABLES = `
@@ -34,7 +34,7 @@ export interface Outbox {
   readonly stranded: readonly { readonly sink: string; readonly count: number }[]
 }
 
-export function createOutbox(database: Database.Database, sinks: readonly OutboxSink[]): Outbox {
+export function createOutbox(database: SqliteDatabase, sinks: readonly OutboxSink[]): Outbox {
   const insert = database.prepare('INSERT OR REPLACE INTO deliveries (sink, fingerprint, finding) VALUES (?, ?, ?)')
   const has = database.prepare('SELECT id FROM deliveries WHERE sink = ? AND fingerprint = ?').raw(true)
   const sizes = readSizes(database)
@@ -57,7 +57,7 @@ export function createOutbox(database: Database.Database, sinks: readonly Outbox
   }
 }
 
-function createQueue(database: Database.Database, sink: string, sizes: Map<string, number>): DeliveryQueue {
+function createQueue(database: SqliteDatabase, sink: string, sizes: Map<string, number>): DeliveryQueue {
   const first = database.prepare('SELECT id, finding FROM deliveries WHERE sink = ? ORDER BY id LIMIT ?').raw(true)
   const remove = database.prepare('DELETE FROM deliveries WHERE id = ?')
   const replace = database.prepare(
@@ -107,7 +107,7 @@ function createQueue(database: Database.Database, sink: string, sizes: Map<strin
   }
 }
 
-function readSizes(database: Database.Database): Map<string, number> {
+function readSizes(database: SqliteDatabase): Map<string, number> {
   const sizes = new Map<string, number>()
   for (const row of database.prepare('SELECT sink, count(*) FROM deliveries GROUP BY sink').raw(true).iterate()) {
     const [sink, count]: readonly unknown[] = Array.isArray(row) ? row : []

@@ -1,9 +1,9 @@
 /** Findings in the file that are not held in memory: recalled one by one, and bounded on disk by number and age. */
 
-import type Database from 'libsql'
 import type { Finding } from '../correlator/finding.js'
 import type { KeptFinding } from '../correlator/finding-archive.js'
 import { parseFinding } from '../correlator/finding-schema.js'
+import type { SqliteDatabase } from './sqlite-file.js'
 
 /** Some 2 kB each. The one that was unseen the longest goes first. */
 export const MAX_RETIRED = 250_000
@@ -32,7 +32,7 @@ export function findingOf(json: unknown): Finding | undefined {
   return typeof json === 'string' ? parseFinding(JSON.parse(json)) : undefined
 }
 
-export function createRetiredRows(database: Database.Database): RetiredRows {
+export function createRetiredRows(database: SqliteDatabase): RetiredRows {
   const one = database.prepare('SELECT finding FROM findings WHERE fingerprint = ? AND retired > 0').raw(true)
   const unseen = database
     .prepare('SELECT finding FROM findings WHERE retired = 1 AND last_seen < ? ORDER BY last_seen LIMIT ?')

@@ -10,7 +10,7 @@
 import type { DecisionRecord } from '../webhook/decision-record.js'
 import { hashText } from '../webhook/text-hash.js'
 import { createKeyPageFinder, enterKeyPages, type KeyedBatch, type Keys } from './journal-key-pages.js'
-import { type JournalDatabase, readNumber } from './journal-schema.js'
+import { readNumber, type SqliteDatabase } from './sqlite-file.js'
 
 /** Keys of one generation, some 1.5 MB; the last entry may exceed it. */
 const GENERATION_KEYS = 65_536
@@ -45,7 +45,7 @@ export function keyOfName(namespace: string, name: string): number {
 }
 
 /** Takes over what a killed run left without keys. Another webhook's may be among it: entering twice does no harm. */
-export function openJournalIndex(database: JournalDatabase): JournalIndex {
+export function openJournalIndex(database: SqliteDatabase): JournalIndex {
   const remember = database.prepare('INSERT INTO unindexed (batch) VALUES (?)')
   let waiting = readUnindexed(database)
   let size = waiting.reduce((sum, { keys }) => sum + keys.length, 0)
@@ -76,7 +76,7 @@ export function openJournalIndex(database: JournalDatabase): JournalIndex {
 }
 
 /** A function that finds the batches that may hold a record with a key, oldest first. */
-export function createBatchFinder(database: JournalDatabase): (key: number) => readonly number[] {
+export function createBatchFinder(database: SqliteDatabase): (key: number) => readonly number[] {
   const rows = database
     .prepare(
       `SELECT keys.batch FROM generations CROSS JOIN keys ON keys.generation = generations.id AND keys.hash = ?
@@ -91,7 +91,7 @@ export function createBatchFinder(database: JournalDatabase): (key: number) => r
   }
 }
 
-function readUnindexed(database: JournalDatabase): KeyedBatch[] {
+function readUnindexed(database: SqliteDatabase): KeyedBatch[] {
   const select = database.prepare('SELECT id, records FROM unindexed JOIN batches ON id = batch').raw(true)
   // The decode edge of our own tables and lines.
   return (select.all([]) as [number, Buffer][]).map(([batch, records]) => ({
@@ -103,7 +103,7 @@ function readUnindexed(database: JournalDatabase): KeyedBatch[] {
   }))
 }
 
-function enterKeys(database: JournalDatabase, waiting: readonly KeyedBatch[], size: number): void {
+function enterKeys(database: SqliteDatabase, waiting: readonly KeyedBatch[], size: number): void {
   const lastBatch = Math.max(...waiting.map(({ batch }) => batch))
   const generation = openGeneration(database)
   if (size >= MIN_PAGED_KEYS) enterKeyPages(database, generation, waiting)
@@ -115,7 +115,7 @@ function enterKeys(database: JournalDatabase, waiting: readonly KeyedBatch[], si
   database.prepare('DELETE FROM unindexed WHERE batch IN (SELECT value FROM json_each(?))').run([batches])
 }
 
-function enterRows(database: JournalDatabase, generation: number, waiting: readonly KeyedBatch[]): void {
+function enterRows(database: SqliteDatabase, generation: number, waiting: readonly KeyedBatch[]): void {
   const pairs = waiting.flatMap(({ batch, keys }) => Array.from(keys, key => [key, batch] as const))
   pairs.sort(([one], [other]) => one - other)
   // One statement and one value: a bound value costs more than a row.
@@ -128,7 +128,7 @@ function enterRows(database: JournalDatabase, generation: number, waiting: reado
 }
 
 /** The youngest generation, or a new one when it is full. */
-function openGeneration(database: JournalDatabase): number {
+function openGeneration(database: SqliteDatabase): number {
   const sql = `SELECT id FROM generations WHERE id = (SELECT max(id) FROM generations) AND size < ${GENERATION_KEYS}`
   const generation = readNumber(database, sql)
   if (generation > 0) return generation

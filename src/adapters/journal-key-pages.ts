@@ -4,7 +4,7 @@
  * page is looked through whole. The pages of one bucket lie beside each other, whatever their generation.
  */
 
-import { type JournalDatabase, readNumber } from './journal-schema.js'
+import { readNumber, type SqliteDatabase } from './sqlite-file.js'
 
 /** Some 256 keys a page when as many are entered as wait at most. */
 const BUCKETS = 64
@@ -24,7 +24,7 @@ export interface KeyedBatch {
 }
 
 /** In a transaction of the caller's. */
-export function enterKeyPages(database: JournalDatabase, generation: number, keyed: readonly KeyedBatch[]): void {
+export function enterKeyPages(database: SqliteDatabase, generation: number, keyed: readonly KeyedBatch[]): void {
   const insert = database.prepare('INSERT INTO key_pages (bucket, generation, keys) VALUES (?, ?, ?)')
   for (const [bucket, page] of fillPages(keyed).entries()) {
     if (page.length > 0) insert.run([bucket, generation, page])
@@ -32,7 +32,7 @@ export function enterKeyPages(database: JournalDatabase, generation: number, key
 }
 
 /** A function that finds the batches to which a hash leads. */
-export function createKeyPageFinder(database: JournalDatabase): (hash: number) => readonly number[] {
+export function createKeyPageFinder(database: SqliteDatabase): (hash: number) => readonly number[] {
   let pages: ReturnType<typeof preparePages>
   return hash => {
     // A journal of version 1 gets its pages when the next webhook opens it, perhaps while it is read here.
@@ -42,7 +42,7 @@ export function createKeyPageFinder(database: JournalDatabase): (hash: number) =
   }
 }
 
-function preparePages(database: JournalDatabase) {
+function preparePages(database: SqliteDatabase) {
   const isThere = readNumber(database, "SELECT count(*) FROM sqlite_schema WHERE name = 'key_pages'") > 0
   return isThere ? database.prepare('SELECT keys FROM key_pages WHERE bucket = ?').raw(true) : undefined
 }

@@ -4,8 +4,8 @@ import type { AdmissionJournal, PodIdentity, RecordedAdmission } from '../correl
 import { KnownError } from '../errors.js'
 import type { DecisionRecord } from '../webhook/decision-record.js'
 import { createBatchFinder, keyOfName, keyOfUid } from './journal-index.js'
-import type { JournalDatabase } from './journal-schema.js'
-import { journalPath, openForReading, readNumber } from './journal-schema.js'
+import { JOURNAL, journalPath } from './journal-schema.js'
+import { openForReading, readNumber, type SqliteDatabase, unusable } from './sqlite-file.js'
 
 /** Far more than one pod can have; a forged name must not fetch the whole journal. */
 const MAX_FOUND = 100
@@ -46,7 +46,7 @@ export interface JournalReader extends AdmissionJournal {
  * @throws KnownError FILE_UNREADABLE without a journal in the folder; JOURNAL_UNUSABLE when it is none, or a newer one.
  */
 export function openJournalReader(directory: string): JournalReader {
-  const database = openForReading(directory)
+  const database = openForReading(journalPath(directory), JOURNAL)
   // After a failed read nothing is known any more: neither a record nor that there is none.
   let isBroken = false
   const guarded = <T>(read: () => T, otherwise: T): T => {
@@ -91,7 +91,7 @@ interface StoredRun {
 }
 
 /** From a pod to the records of its uid, or else of its name. */
-function createFinder(database: JournalDatabase): (pod: PodIdentity) => readonly RecordedAdmission[] {
+function createFinder(database: SqliteDatabase): (pod: PodIdentity) => readonly RecordedAdmission[] {
   const candidates = createBatchFinder(database)
   const batch = database.prepare('SELECT records FROM batches WHERE id = ?').raw(true)
   return ({ uid, namespace, name }) => {
@@ -170,7 +170,7 @@ function toAdmission(record: DecisionRecord): RecordedAdmission {
  * A run that lost records proves nothing by the absence of one, and neither does a time whose records may have been
  * deleted. A run that was killed counts until its last heartbeat.
  */
-function spansOf(database: JournalDatabase): readonly Span[] {
+function spansOf(database: SqliteDatabase): readonly Span[] {
   const prunedBefore = readNumber(database, "SELECT value FROM bounds WHERE name = 'pruned_before'")
   const runs = database.prepare('SELECT started, last_seen FROM runs WHERE dropped = 0 ORDER BY started').all()
   const spans: { from: number; to: number }[] = []
@@ -184,7 +184,7 @@ function spansOf(database: JournalDatabase): readonly Span[] {
   return spans
 }
 
-function lossySpansOf(database: JournalDatabase): readonly Span[] {
+function lossySpansOf(database: SqliteDatabase): readonly Span[] {
   const runs = database.prepare('SELECT started, last_seen FROM runs WHERE dropped > 0 ORDER BY started').all()
   return (runs as StoredRun[]).map(({ started, last_seen }) => ({ from: started, to: last_seen }))
 }
@@ -196,14 +196,12 @@ function* refusingDamage<T>(directory: string, records: Iterable<T>): IterableIt
   } catch (cause) {
     const isDamage = cause instanceof SyntaxError || (cause instanceof Error && 'code' in cause)
     if (!isDamage || cause instanceof KnownError) throw cause
-    throw new KnownError('JOURNAL_UNUSABLE', `${journalPath(directory)}: the journal is damaged (${cause.message})`, {
-      cause,
-    })
+    throw unusable(journalPath(directory), JOURNAL, `it is damaged (${cause.message})`, cause)
   }
 }
 
 function* listRecords(
-  database: JournalDatabase,
+  database: SqliteDatabase,
   { since = Number.NEGATIVE_INFINITY, namespace }: { readonly since?: number; readonly namespace?: string },
 ): IterableIterator<CountedRecord> {
   const page = database.prepare(
@@ -227,7 +225,7 @@ function* listRecords(
   }
 }
 
-function readBatch(database: JournalDatabase, { since, until, records }: StoredBatch): readonly CountedRecord[] {
+function readBatch(database: SqliteDatabase, { since, until, records }: StoredBatch): readonly CountedRecord[] {
   const select = database.prepare('SELECT at, record_id, count, last_at FROM repeats WHERE at BETWEEN ? AND ?')
   const repeats = new Map((select.all([since, until]) as StoredRepeat[]).map(repeat => [repeat.record_id, repeat]))
   return Buffer.from(records)

@@ -1,10 +1,9 @@
 /** The journal's writes, a transaction for each lot of batches. Synchronous: it runs in the journal's own thread. */
 
-import { KnownError } from '../errors.js'
 import { openJournalIndex } from './journal-index.js'
 import type { Keys } from './journal-key-pages.js'
-import type { JournalDatabase } from './journal-schema.js'
-import { journalPath, openForWriting, readNumber } from './journal-schema.js'
+import { JOURNAL, journalPath } from './journal-schema.js'
+import { inTransaction, openForWriting, readNumber, type SqliteDatabase, unusable } from './sqlite-file.js'
 
 /** Batches that one DELETE takes at most: a short transaction each. */
 const PRUNE_STEP = 250
@@ -57,7 +56,7 @@ export function openJournalStore(
   started: number,
   retention: Retention,
 ): JournalStore {
-  const database = openForWriting(directory)
+  const database = openForWriting(journalPath(directory), JOURNAL)
   beginRun(database, directory, runId, started)
   const insertBatch = database.prepare('INSERT INTO batches (since, until, size, records) VALUES (?, ?, ?, ?)')
   const index = openJournalIndex(database)
@@ -99,26 +98,15 @@ export function openJournalStore(
   }
 }
 
-function beginRun(database: JournalDatabase, directory: string, runId: string, started: number): void {
+function beginRun(database: SqliteDatabase, directory: string, runId: string, started: number): void {
   const insert = database.prepare('INSERT INTO runs (id, started, last_seen) VALUES (?, ?, ?) ON CONFLICT DO NOTHING')
   if (insert.run([runId, started, started]).changes > 0) return
   database.close()
   // Two runs of one id would vouch for each other's losses.
-  throw new KnownError('JOURNAL_UNUSABLE', `${journalPath(directory)}: it holds a run ${JSON.stringify(runId)} already`)
+  throw unusable(journalPath(directory), JOURNAL, `it holds a run ${JSON.stringify(runId)} already`)
 }
 
-function inTransaction(database: JournalDatabase, work: () => void): void {
-  database.exec('BEGIN IMMEDIATE')
-  try {
-    work()
-    database.exec('COMMIT')
-  } catch (error) {
-    database.exec('ROLLBACK')
-    throw error
-  }
-}
-
-function prune(database: JournalDatabase, { maxAgeMs, maxBytes }: Retention, now: number): void {
+function prune(database: SqliteDatabase, { maxAgeMs, maxBytes }: Retention, now: number): void {
   const tooOld = now - maxAgeMs
   let excess = bytesInUse(database) - maxBytes
   const oldest = database.prepare('SELECT until, size FROM batches ORDER BY until LIMIT ?').raw(true)
@@ -138,7 +126,7 @@ function prune(database: JournalDatabase, { maxAgeMs, maxBytes }: Retention, now
 }
 
 /** Batches that end in the same millisecond go together, so that `pruned_before` is exact. */
-function deleteUpTo(database: JournalDatabase, upTo: number): void {
+function deleteUpTo(database: SqliteDatabase, upTo: number): void {
   inTransaction(database, () => {
     database.prepare('DELETE FROM batches WHERE until <= ?').run([upTo])
     database.prepare('DELETE FROM repeats WHERE at <= ?').run([upTo])
@@ -151,7 +139,7 @@ function deleteUpTo(database: JournalDatabase, upTo: number): void {
   })
 }
 
-function bytesInUse(database: JournalDatabase): number {
+function bytesInUse(database: SqliteDatabase): number {
   const pages = readNumber(database, 'PRAGMA page_count') - readNumber(database, 'PRAGMA freelist_count')
   return pages * readNumber(database, 'PRAGMA page_size')
 }
