@@ -16,6 +16,7 @@ const VARYING = new RegExp(
     '(?<="uid":")(?<uid>[0-9a-f-]{36})',
     '(?<="workload":")(?<workload>[^"]+)',
     '(?<="arguments":")(?<args>(?:[^"\\\\]|\\\\.)+)',
+    '(?<="refcnt":)(?<references>2)',
   ].join('|'),
   'g',
 )
@@ -44,11 +45,25 @@ export function createEventTemplates(text: string, maxLine: number): EventTempla
   const ids = new ExecIds()
   const lines = text.split('\n').filter(line => line !== '' && line.length <= maxLine)
   const span = spanOf(lines)
-  const pairs = lines.map(line => {
+  const pairs = lines.map(recorded => {
+    const line = withReferences(recorded)
     const exit = line.includes('"procFS') ? undefined : templateOf(`${exitOf(line)}\n`, ids, span)
     return { exec: templateOf(`${line}\n`, ids, span), exit }
   })
   return { pairs }
+}
+
+/**
+ * The lines were recorded without a kernel, so that nothing was counted; an agent at work says of a process how many
+ * hold it: 1 at its start, none at its end, and of a parent each time another number.
+ */
+function withReferences(line: string): string {
+  let isParent = false
+  return line.replaceAll(',"tid":', tid => {
+    const references = isParent ? 2 : 1
+    isParent = true
+    return `,"refcnt":${references}${tid}`
+  })
 }
 
 /** The exit of a process repeats its exec; the agent adds the time, and a status that is not 0. */
@@ -56,6 +71,7 @@ function exitOf(line: string): string {
   const time = /"time":"([^"]+)"/.exec(line)?.[1] ?? ''
   const status = line.length % 8 === 0 ? ',"status":1' : ''
   return line
+    .replace(',"refcnt":1', '')
     .replace('{"process_exec":', '{"process_exit":')
     .replace('},"node_name":', `${status},"time":"${time}"},"node_name":`)
 }
@@ -76,12 +92,13 @@ function templateOf(line: string, ids: ExecIds, span: number): Template {
 }
 
 function slotsOf(groups: Readonly<Record<string, string | undefined>>, ids: ExecIds, span: number): readonly Slot[] {
-  const { id, pid, time, start, container, pod, uid, workload, args } = groups
+  const { id, pid, time, start, container, pod, uid, workload, args, references } = groups
   if (id !== undefined) return [round => ids.of(id, round)]
   if (pid !== undefined) return [({ copy }) => String(Number(pid) < 100 ? pid : (Number(pid) + copy) % MAX_PID)]
   const stamp = time ?? start
   if (stamp !== undefined) return [timeSlot(stamp, span)]
   if (container !== undefined) return [round => hexOf(round) + container.slice(6)]
+  if (references !== undefined) return [() => ids.nextReferences()]
   if (uid !== undefined) return [uid.slice(0, -6), hexOf]
   if (pod !== undefined) return [pod.slice(0, -5), round => variantOf(round).toString(36).padStart(5, 'z')]
   if (workload !== undefined) return [workload, workloadSuffix]
@@ -139,6 +156,13 @@ class ExecIds {
   readonly #parts = new Map<string, readonly [string, bigint, string]>()
   #copy = -1
   readonly #written = new Map<string, string>()
+  #references = 0
+
+  /** How many hold a parent, when it is named again. */
+  nextReferences(): string {
+    this.#references = (this.#references + 1) % 17
+    return String(2 + this.#references)
+  }
 
   of(id: string, { copy }: Round): string {
     if (copy !== this.#copy) {

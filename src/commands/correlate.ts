@@ -2,10 +2,8 @@
 
 import { Command, Option } from 'commander'
 import { watchAgentMetrics } from '../adapters/agent-metrics.js'
-import { openFindingStore } from '../adapters/finding-store-file.js'
-import { openJournalReader } from '../adapters/journal-reader.js'
 import type { CorrelatorState } from '../adapters/metrics-correlator.js'
-import { compileSinks } from '../adapters/sink-spec.js'
+import { compileSinks, type SinkSpec } from '../adapters/sink-spec.js'
 import { loadToolCatalogue } from '../adapters/tool-catalogue-file.js'
 import type { AgentLosses } from '../correlator/agent-losses.js'
 import { correlate } from '../correlator/pipeline.js'
@@ -17,6 +15,7 @@ import { openSinks, outboxSinksOf, type Sinks } from './correlate-sinks.js'
 import { parseDuration } from './duration.js'
 import { type ListenAddress, parseListen } from './listen-address.js'
 import { accessOf, addClusterOptions, type ClusterOptions, type ClusterSources, openCluster } from './open-cluster.js'
+import { openJournal } from './open-journal.js'
 import { checkSource, openSource, type SourceOptions } from './open-source.js'
 import { addPolicyOption, loadPolicyAloud } from './policy-options.js'
 import { describeStream } from './stream-words.js'
@@ -101,8 +100,8 @@ async function follow(options: CorrelateCommandOptions, processIo: CommandIo): P
   if (specs.some(({ type }) => type === 'file')) io.onHangup?.(() => {})
   const policy = await loadPolicyAloud(options.policy, io)
   const catalogue = await loadToolCatalogue(policy.runtime)
-  const journal = options.journal === undefined ? undefined : openJournalReader(options.journal)
-  const archive = options.state === undefined ? undefined : openFindingStore(options.state, outboxSinksOf(specs))
+  const journal = await openJournal(options.journal)
+  const archive = await openArchive(options.state, specs)
   let sinks: Sinks | undefined
   let ops: OpsPort | undefined
   let cluster: ClusterSources | undefined
@@ -142,6 +141,13 @@ async function follow(options: CorrelateCommandOptions, processIo: CommandIo): P
   }
   io.stderr.write(describeStream(stats))
   if (!io.signal.aborted) sinks.refuseLoss()
+}
+
+/** Loaded only when it is wanted: the database takes time and memory. */
+async function openArchive(state: string | undefined, specs: readonly SinkSpec[]) {
+  if (state === undefined) return undefined
+  const { openFindingStore } = await import('../adapters/finding-store-file.js')
+  return openFindingStore(state, outboxSinksOf(specs))
 }
 
 /** Loaded only when it is wanted: the server costs time at the start. */

@@ -1,9 +1,11 @@
-/** Inventory and audit log, as the options of several commands name them: opened together, closed together. */
+/**
+ * Inventory and audit log, as the options of several commands name them: opened together, closed together. What reads
+ * them is loaded by who needs it.
+ */
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
-import { type FollowedAuditLog, followAuditLog, loadAuditLogs } from '../adapters/audit-log-file.js'
-import { loadInventoryFiles } from '../adapters/inventory-file.js'
+import type { FollowedAuditLog } from '../adapters/audit-log-file.js'
 import type { ClusterAccess } from '../adapters/kubernetes-client.js'
 import type { AuditEvidence } from '../correlator/audit-evidence.js'
 import type { Inventory } from '../correlator/inventory.js'
@@ -75,7 +77,7 @@ export async function openCluster(
     const inventory = await openInventory(options, io)
     if (inventory !== undefined) opened.push(inventory)
     if (reading === 'once') return { inventory, audit: await loadAudit(options, io), close }
-    const log = followAudit(options, stop.signal, io.now)
+    const log = await followAudit(options, stop.signal, io.now)
     if (log !== undefined) {
       opened.push({ close: () => log.done.catch(() => {}) })
       await catchUp(log, io)
@@ -118,6 +120,7 @@ async function openInventory(options: ClusterOptions, io: CommandIo): Promise<Op
   const { stdin, stderr, signal, now } = io
   if (files === false) return undefined
   if (files !== undefined) {
+    const { loadInventoryFiles } = await import('../adapters/inventory-file.js')
     const inventory = await loadInventoryFiles(files, { stdin, signal, now, webhookConfiguration })
     const { problems, unreadable } = inventory.report
     for (const problem of problems) stderr.write(`sallyport: ${problem}\n`)
@@ -145,16 +148,20 @@ async function loadAudit(
   { auditLog }: ClusterOptions,
   { stdin, signal }: CommandIo,
 ): Promise<AuditEvidence | undefined> {
-  return auditLog === undefined ? undefined : await loadAuditLogs(auditLog, { stdin, signal })
+  if (auditLog === undefined) return undefined
+  const { loadAuditLogs } = await import('../adapters/audit-log-file.js')
+  return loadAuditLogs(auditLog, { stdin, signal })
 }
 
-function followAudit(
+async function followAudit(
   { auditLog }: ClusterOptions,
   signal: AbortSignal,
   now: () => number,
-): FollowedAuditLog | undefined {
+): Promise<FollowedAuditLog | undefined> {
   const [path] = auditLog ?? []
-  return path === undefined ? undefined : followAuditLog(path, { now, signal })
+  if (path === undefined) return undefined
+  const { followAuditLog } = await import('../adapters/audit-log-file.js')
+  return followAuditLog(path, { now, signal })
 }
 
 /** Without limit: an explanation may rest on any line of it. */

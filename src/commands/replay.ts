@@ -2,26 +2,18 @@
 
 import { Command, Option } from 'commander'
 import { measureEventFiles, readEventFiles } from '../adapters/event-file.js'
-import { openJournalReader } from '../adapters/journal-reader.js'
-import { loadSplunkToolNames } from '../adapters/splunk-macro-file.js'
 import { loadToolCatalogue } from '../adapters/tool-catalogue-file.js'
 import { writeText } from '../adapters/write-text.js'
-import { createAdmissionLookup } from '../correlator/admission-lookup.js'
-import { createClusterLookup } from '../correlator/cluster-lookup.js'
-import type { DetectionTools } from '../correlator/detection-context.js'
 import type { EventSource } from '../correlator/event-source.js'
-import { readExecEvents } from '../correlator/event-stream.js'
 import type { Finding } from '../correlator/finding.js'
 import { jsonLine } from '../correlator/json-line.js'
 import { correlate } from '../correlator/pipeline.js'
-import { type DifferenceRule, explainDifference } from '../correlator/splunk-difference.js'
-import { createSplunkRows } from '../correlator/splunk-rows.js'
 import { createStreamStats, type StreamStats } from '../correlator/stream-stats.js'
 import { KnownError } from '../errors.js'
 import { type CompiledPolicy, escapeForeign } from '../policy/index.js'
 import type { CommandIo } from './command-io.js'
-import { renderFindings } from './finding-table.js'
 import { addClusterOptions, type ClusterOptions, openCluster } from './open-cluster.js'
+import { openJournal } from './open-journal.js'
 import { addPolicyOption, loadPolicyAloud, parseTime } from './policy-options.js'
 import { createProgress, describeStream, isTerminal } from './stream-words.js'
 
@@ -69,7 +61,7 @@ async function replay(files: readonly string[], options: ReplayOptions, io: Comm
   const stats = createStreamStats()
   const output =
     options.output === 'splunk'
-      ? splunkRows(policy, source, stats, options, io)
+      ? (await import('./replay-splunk.js')).splunkRows(policy, source, stats, options, io)
       : findings(policy, source, stats, options, io)
   const found = await output.finally(progress.finish)
   io.stderr.write(describeStream(stats))
@@ -94,7 +86,7 @@ async function findings(
 ): Promise<Output> {
   const catalogue = await loadToolCatalogue(policy.runtime)
   const { inventory, audit } = await openCluster(options, 'once', io)
-  const journal = options.journal === undefined ? undefined : openJournalReader(options.journal)
+  const journal = await openJournal(options.journal)
   const all: Finding[] = []
   try {
     const { now } = io
@@ -117,47 +109,14 @@ async function findings(
   } finally {
     journal?.close()
   }
-  const text =
-    options.output === 'json' ? all.map(jsonLine).join('') : renderFindings(all, { hasColors: isTerminal(io.stdout) })
+  const text = options.output === 'json' ? all.map(jsonLine).join('') : await renderTable(all, io)
   // What could not be seen is worth knowing, and is nothing found.
   return { text, isAny: all.some(({ status, kind }) => status === 'open' && kind !== 'coverage') }
 }
 
-async function splunkRows(
-  policy: CompiledPolicy,
-  source: EventSource,
-  stats: StreamStats,
-  options: ReplayOptions,
-  io: CommandIo,
-): Promise<Output> {
-  const table = createSplunkRows(policy, await loadSplunkToolNames())
-  const catalogue = await loadToolCatalogue(policy.runtime)
-  const journal = options.journal === undefined ? undefined : openJournalReader(options.journal)
-  const { inventory, audit } = await openCluster(options, 'once', io)
-  const { asOf, policy: policyPaths } = options
-  const admissions = createAdmissionLookup(journal, io.now)
-  const cluster = createClusterLookup(inventory, audit, io.now)
-  const tools: DetectionTools = { policy, catalogue, admissions, cluster, asOf, policyPaths }
-  const differences = new Map<DifferenceRule, number>()
-  try {
-    for await (const { events } of readExecEvents(source, stats)) {
-      for (const event of events) {
-        for (const detection of table.add(event)) {
-          const rule = explainDifference(detection, event, tools)
-          if (rule !== undefined) differences.set(rule, (differences.get(rule) ?? 0) + 1)
-        }
-      }
-    }
-  } finally {
-    journal?.close()
-  }
-  for (const [rule, count] of differences) {
-    io.stderr.write(
-      `sallyport: ${count} events behind these rows are no finding of Sallyport: ${rule} (docs/splunk.md)\n`,
-    )
-  }
-  const rows = table.rows()
-  return { text: rows.map(jsonLine).join(''), isAny: rows.length > 0 }
+async function renderTable(findings: readonly Finding[], { stdout }: CommandIo): Promise<string> {
+  const { renderFindings } = await import('./finding-table.js')
+  return renderFindings(findings, { hasColors: isTerminal(stdout) })
 }
 
 /** A file with lines, none of which is an event, was named by mistake: silence would look like good news. */

@@ -9,24 +9,20 @@
 
 import { type DecodedEvent, decodeEvent, type ExecEvent } from './exec-event.js'
 import { LineEnd } from './exec-event-end.js'
-import { ANCESTORS } from './exec-event-grammar.js'
-import { matchAt, ProcessReader } from './exec-event-process.js'
-import { hashOf, RecentTexts } from './exec-event-texts.js'
+import { type KnownProcess, ProcessReader } from './exec-event-process.js'
 import { keyOf, LineCursor } from './line-cursor.js'
 
 /** Longer lines are rare, and their time goes into their arguments. */
 const MAX_FAST_BYTES = 32_768
 const EXEC_START = new TextEncoder().encode('{"process_exec":{"process":{"exec_id":')
 const EXIT_START = new TextEncoder().encode('{"process_exit":{"process":{"exec_id":')
+const PARENT_START = new TextEncoder().encode('"parent":{"exec_id":')
+const ANCESTORS_START = new TextEncoder().encode('"ancestors":[{"exec_id":')
+const NEXT_START = new TextEncoder().encode('{"exec_id":')
+const BRACKET = 0x5d
 const SIGNAL = keyOf('signal')
 const STATUS = keyOf('status')
 const TIME = keyOf('time')
-/** Processes whose end is usually seen soon, and what each of their events may take: 1 MB in all. */
-const RECENT = 256
-const RECENT_BYTES = 4_096
-/** Where exec ids differ: behind the node's name, or whatever stands there. */
-const HASHED_FROM = 32
-const HASHED_TO = 96
 const EXITED: DecodedEvent = { type: 'other', name: 'process_exit' }
 
 /** Reads the line from `start` to `end`. */
@@ -46,8 +42,6 @@ export class FastLineReader {
   readonly #cursor = new LineCursor()
   readonly #process = new ProcessReader(this.#cursor)
   readonly #end = new LineEnd()
-  /** What exec lines say of process and parent: the line of the same process's exit repeats it. */
-  readonly #recent = new RecentTexts(RECENT, RECENT_BYTES)
 
   /** Undefined when the line is not of the expected shape: that says nothing about it. */
   read(line: Buffer, start: number, end: number): DecodedEvent | undefined {
@@ -59,58 +53,54 @@ export class FastLineReader {
     const eventEnd = this.#end.find(cursor)
     if (eventEnd === -1) return undefined
     cursor.end = eventEnd
-    if (!isExec) return this.#isExit() ? EXITED : undefined
-    const event = this.#readExec()
-    return event && { type: 'exec', event }
+    return isExec ? this.#readExec() : this.#readExit()
   }
 
-  #isExit(): boolean {
+  #readExit(): DecodedEvent | undefined {
     const cursor = this.#cursor
-    const { bytes, at, end } = cursor
-    const known = this.#recent.endAt(this.#hash(), bytes, at, end)
-    if (known !== -1) cursor.at = known
-    else if (!this.#process.read() || this.#process.readParent() === false) return false
-    const isRead = cursor.plainField(SIGNAL) && cursor.numberField(STATUS) && cursor.plainField(TIME)
-    return isRead && cursor.at === cursor.end
+    const isRead =
+      this.#process.read() !== undefined &&
+      this.#readParent() !== undefined &&
+      cursor.plainField(SIGNAL) &&
+      cursor.numberField(STATUS) &&
+      cursor.plainField(TIME)
+    return isRead && cursor.at === cursor.end ? EXITED : undefined
   }
 
-  #readExec(): ExecEvent | undefined {
-    const process = this.#process
-    const { bytes, at: start } = this.#cursor
-    const hash = this.#hash()
-    if (!process.read()) return undefined
-    const parent = process.readParent()
-    if (parent === false) return undefined
-    this.#recent.keep(hash, bytes, start, this.#cursor.at)
-    if (!this.#isAtEnd()) return undefined
-    const { binary, arguments: args } = process.command
-    return {
-      time: this.#end.time,
-      nodeName: this.#end.nodeName,
-      clusterName: this.#end.clusterName,
-      execId: process.execId,
-      pid: process.pid,
+  #readExec(): DecodedEvent | undefined {
+    const process = this.#process.read()
+    const parent = process && this.#readParent()
+    if (process === undefined || parent === undefined || !this.#readAncestors()) return undefined
+    if (this.#cursor.at !== this.#cursor.end) return undefined
+    const { time, nodeName, clusterName } = this.#end
+    const { pid, binary, arguments: args, flags, docker, pod, isInInitTree } = process
+    const event: ExecEvent = {
+      time,
+      nodeName,
+      clusterName,
+      pid,
       binary,
       arguments: args,
-      flags: process.flags,
-      docker: process.docker,
-      pod: process.pod,
-      parent,
-      isInInitTree: process.isInInitTree,
+      flags,
+      docker,
+      pod,
+      parent: parent === 'none' ? undefined : parent.asParent,
+      isInInitTree,
       hardLinks: undefined,
     }
+    return { type: 'exec', event }
   }
 
-  #hash(): number {
-    const { view, at, end } = this.#cursor
-    return hashOf(view, Math.min(end, at + HASHED_FROM), Math.min(end, at + HASHED_TO))
+  /** Undefined when it is of another shape. */
+  #readParent(): KnownProcess | 'none' | undefined {
+    return this.#cursor.key(PARENT_START) ? this.#process.read() : 'none'
   }
 
-  /** Behind the ancestors, if there are any. */
-  #isAtEnd(): boolean {
-    const { at, end } = this.#cursor
-    if (at === end) return true
-    const found = matchAt(ANCESTORS, this.#cursor.slice(at, end))
-    return found !== null && at + found[0].length === end
+  #readAncestors(): boolean {
+    const cursor = this.#cursor
+    if (!cursor.key(ANCESTORS_START)) return true
+    do if (this.#process.read() === undefined) return false
+    while (cursor.key(NEXT_START))
+    return cursor.byte(BRACKET)
   }
 }

@@ -14,7 +14,7 @@ const QUOTE = 0x22
 export class LineEnd {
   readonly #clock = new MinuteClock()
   #before = new DataView(new ArrayBuffer(0))
-  #after = Buffer.alloc(0)
+  #after = new DataView(new ArrayBuffer(0))
   #stampLength = 0
   nodeName: string | undefined
   clusterName: string | undefined
@@ -29,7 +29,7 @@ export class LineEnd {
     if (found === null) return -1
     const [whole, before = '', nodeName = '', stamp = '', after = '', clusterName = ''] = found
     this.#before = new DataView(new TextEncoder().encode(before).buffer)
-    this.#after = Buffer.from(after)
+    this.#after = new DataView(new TextEncoder().encode(after).buffer)
     this.nodeName = textOf(nodeName)
     this.clusterName = textOf(clusterName)
     const at = end - whole.length
@@ -41,13 +41,14 @@ export class LineEnd {
   #findKnown(line: Buffer, view: DataView, start: number, end: number): number {
     const before = this.#before
     const after = this.#after
-    const stampEnd = end - after.length
-    if (after.length === 0 || stampEnd <= start || line.compare(after, 0, after.length, stampEnd, end) !== 0) return -1
+    const stampEnd = end - after.byteLength
+    if (after.byteLength === 0 || stampEnd <= start) return -1
+    if (!isSame(after, 0, view, stampEnd, after.byteLength)) return -1
     // Most stamps are of one length.
     const isUsual = line[stampEnd - this.#stampLength - 1] === QUOTE
     const stampAt = isUsual ? stampEnd - this.#stampLength : startOfString(line, start, stampEnd)
     const at = stampAt - before.byteLength
-    if (at <= start || !isSame(this.#before, 0, view, at, before.byteLength)) return -1
+    if (at <= start || !isSame(before, 0, view, at, before.byteLength)) return -1
     this.#stampLength = stampEnd - stampAt
     this.time = this.#clock.parse(line, stampAt, stampEnd)
     return Number.isNaN(this.time) ? -1 : at

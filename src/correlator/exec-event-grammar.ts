@@ -19,29 +19,29 @@ const COMMA = ', ?'
 /** Capabilities by set, and namespaces by kind: they are checked and not read. */
 const CAP = objectOf(`"${PLAIN}":${listOf(`"${PLAIN}"`)}`)
 const NS = objectOf(`"${PLAIN}":\\{"inum":${NUMBER}(?:${COMMA}"is_host":true)?\\}`)
-const UNREAD = `${field('refcnt', NUMBER)}${field('cap', CAP)}${field('ns', NS)}${field('tid', NUMBER)}`
 const MAP = objectOf(`"${TEXT}":"${TEXT}"`)
 
-/** A pod with its container, and `docker`. Captures all before the container's pid, and all behind it. */
+/** A pod with its container, and `docker`. Captures all before the container's pid, which may be missing, and all behind it. */
 export const POD = sticky(
   `(${COMMA}"pod":\\{"namespace":"${PLAIN}"${COMMA}"name":"${PLAIN}"${field('uid', `"${PLAIN}"`)}`,
-  `${COMMA}"container":\\{"id":"${PLAIN}"${containerRest()}${COMMA}"pid":)${NUMBER}`,
+  `${COMMA}"container":\\{"id":"${PLAIN}"${containerRest()})${field('pid', NUMBER)}`,
   `(${podEnd()}${field('docker', `"${PLAIN}"`)})`,
 )
 
 /** What agents write that are told to report credentials and namespaces; perhaps nothing. */
 export const CAP_AND_NS = sticky(field('cap', CAP), field('ns', NS))
 
-/** A whole parent. Captures pid, binary, arguments. */
-export const PARENT = sticky(`${COMMA}"parent":${processOf(`(${NUMBER})`, `(${TEXT})`)}`)
-
-export const ANCESTORS = sticky(`${COMMA}"ancestors":${listOf(processOf(NUMBER, TEXT))}`)
-
 /** From the end of the event to the line's. Captures all before the time, node_name, time, all behind it, cluster_name. */
 export const END = new RegExp(
   `(\\}${field('node_name', `"(${PLAIN})"`)}${COMMA}"time":")(${PLAIN})("${field('cluster_name', `"(${PLAIN})"`)}` +
     `${field('node_labels', MAP)}\\}\\r?)$`,
 )
+
+/** @param expression a sticky one. */
+export function matchAt(expression: RegExp, text: string): RegExpExecArray | null {
+  expression.lastIndex = 0
+  return expression.exec(text)
+}
 
 function sticky(...parts: readonly string[]): RegExp {
   return new RegExp(parts.join(''), 'y')
@@ -70,17 +70,4 @@ function podEnd(): string {
   const container = `${field('maybe_exec_probe', 'true')}${field('security_context', '\\{(?:"privileged":true)?\\}')}\\}`
   const workload = `${field('workload', `"${PLAIN}"`)}${field('workload_kind', `"${PLAIN}"`)}`
   return `${container}${field('pod_labels', MAP)}${workload}${field('pod_annotations', MAP)}\\}`
-}
-
-function processOf(pid: string, text: string): string {
-  const pod = `\\{"namespace":"${PLAIN}"${COMMA}"name":"${PLAIN}"${field('uid', `"${PLAIN}"`)}`
-  const container = `\\{"id":"${PLAIN}"${containerRest()}${field('pid', NUMBER)}`
-  return [
-    `\\{"exec_id":"${PLAIN}"${field('pid', pid)}${field('uid', NUMBER)}${field('cwd', `"${TEXT}"`)}`,
-    `${field('binary', `"${text}"`)}${field('arguments', `"${text}"`)}${field('flags', `"${PLAIN}"`)}`,
-    `${field('start_time', `"${PLAIN}"`)}${field('auid', NUMBER)}`,
-    field('pod', `${pod}${COMMA}"container":${container}${podEnd()}`),
-    `${field('docker', `"${PLAIN}"`)}${field('parent_exec_id', `"${PLAIN}"`)}`,
-    `${UNREAD}${field('in_init_tree', '(?:true|false)')}\\}`,
-  ].join('')
 }

@@ -1,19 +1,21 @@
-/** Reads one process of an event without making more strings of it than are asked for. */
+/**
+ * Reads one process of an event without making more strings of it than are asked for. Agents write a process again and
+ * again: when it starts, when it ends, and with each of its children, the same but for its reference count.
+ */
 
-import { decodePod, type EventParent, type EventPod } from './exec-event.js'
-import { CAP_AND_NS, PARENT, POD } from './exec-event-grammar.js'
-import { fromBytes, hashOf, KnownTexts, textOf, unescapeText } from './exec-event-texts.js'
+import type { EventParent } from './exec-event.js'
+import { ContainerReader, type KnownContainer } from './exec-event-container.js'
+import { CAP_AND_NS, matchAt } from './exec-event-grammar.js'
+import { hashOf, KnownTexts, unescapeText } from './exec-event-texts.js'
 import { keyOf, type LineCursor } from './line-cursor.js'
 
-/** Bytes of pods, of parents and of command lines that are kept: some 8,000, 4,000 and 8,000 of them. */
-const POD_BYTES = 5_000_000
-const PARENT_BYTES = 4_000_000
-const COMMAND_BYTES = 2_000_000
-const FLAGS_BYTES = 50_000
-/** Of a pod: its name and uid, and the container's id. */
-const HASHED_OF_POD = 200
+/** What is kept: bytes in all, and how many. */
+const PROCESSES = [2_000_000, 8_192] as const
+const COMMANDS = [1_500_000, 16_384] as const
+const FLAG_SETS = [16_384, 256] as const
 /** Of an id: its last characters differ the most. */
 const HASHED_OF_ID = 24
+const QUOTE = 0x22
 const BRACE = 0x7d
 const LETTER_C = 0x63
 const LETTER_N = 0x6e
@@ -26,29 +28,27 @@ const ARGUMENTS = keyOf('arguments')
 const FLAGS = keyOf('flags')
 const START_TIME = keyOf('start_time')
 const AUID = keyOf('auid')
-const POD_KEY = keyOf('pod')
-const DOCKER = keyOf('docker')
 const PARENT_EXEC_ID = keyOf('parent_exec_id')
 const REFCNT = keyOf('refcnt')
 const TID = keyOf('tid')
 const IN_INIT_TREE = keyOf('in_init_tree')
-const PARENT_START = new TextEncoder().encode('"parent":{"exec_id":')
 const TRUE = new TextEncoder().encode('true')
 const FALSE = new TextEncoder().encode('false')
 const NO_FLAGS: readonly string[] = []
 
-export interface KnownCommand {
+interface KnownCommand {
   readonly binary: string
   readonly arguments: string | undefined
 }
 
-/** A container, and what stands beside it in its process. */
-interface KnownPod {
-  readonly pod: EventPod | undefined
-  readonly docker: string | undefined
+/** What a line says of one process. */
+export interface KnownProcess extends KnownCommand, KnownContainer {
+  readonly pid: number | undefined
+  readonly flags: readonly string[]
+  readonly isInInitTree: boolean | undefined
+  /** The same process, as its children's lines are told of it. */
+  readonly asParent: EventParent
 }
-
-const NO_POD: KnownPod = { pod: undefined, docker: undefined }
 
 /** Where a string stands in the line. */
 interface Range {
@@ -59,154 +59,124 @@ interface Range {
 
 export class ProcessReader {
   readonly #cursor: LineCursor
-  /** By container: with and without the mark of a probe, and after a change of labels. */
-  readonly #pods = new KnownTexts<KnownPod>(POD_BYTES)
-  /** By exec. */
-  readonly #parents = new KnownTexts<EventParent>(PARENT_BYTES)
-  readonly #commands = new KnownTexts<KnownCommand>(COMMAND_BYTES)
-  readonly #flagSets = new KnownTexts<readonly string[]>(FLAGS_BYTES)
-  readonly #execId = emptyRange()
+  readonly #container: ContainerReader
+  /** By exec id: all before the reference count, and all behind it. */
+  readonly #processes = new KnownTexts<KnownProcess>(...PROCESSES)
+  readonly #commands = new KnownTexts<KnownCommand>(...COMMANDS)
+  readonly #flagSets = new KnownTexts<readonly string[]>(...FLAG_SETS)
+  /** Of the last id that was read, with the quote before it. */
+  #idLength = 0
   readonly #binary = emptyRange()
   readonly #arguments = emptyRange()
-  readonly #flags = emptyRange()
-  readonly #docker = emptyRange()
-  #commandAt = 0
-  #commandEnd = 0
-  #pod = NO_POD
-  pid: number | undefined
-  isInInitTree: boolean | undefined
 
   constructor(cursor: LineCursor) {
     this.#cursor = cursor
+    this.#container = new ContainerReader(cursor)
   }
 
-  /** From behind `"exec_id":` to behind the process's brace; false when it is of another shape. */
-  read(): boolean {
+  /** From behind `"exec_id":` to behind the process's brace; undefined when it is of another shape. */
+  read(): KnownProcess | undefined {
     const cursor = this.#cursor
-    if (!cursor.id()) return false
-    note(this.#execId, cursor)
-    if (!cursor.numberField(PID)) return false
-    this.pid = cursor.value()
-    if (!(cursor.numberField(UID) && cursor.textField(CWD) && this.#readCommand())) return false
-    if (!cursor.plainField(FLAGS)) return false
-    note(this.#flags, cursor)
-    return cursor.plainField(START_TIME) && cursor.numberField(AUID) && this.#readPod() && this.#readRest()
+    const start = cursor.at
+    // Ids of one node are of about the same length; whether it ends there need not be known to recall it.
+    const likelyEnd = start + this.#idLength
+    if (cursor.bytes[likelyEnd] === QUOTE && likelyEnd < cursor.end) {
+      const known = this.#recall(this.#hashOfId(start, likelyEnd), start)
+      if (known !== undefined) return known
+      cursor.at = start
+    }
+    if (!cursor.id()) return undefined
+    this.#idLength = cursor.to - start
+    const hash = this.#hashOfId(start, cursor.to)
+    const behindId = cursor.at
+    return (cursor.to === likelyEnd ? undefined : this.#recall(hash, start)) ?? this.#readNew(hash, start, behindId)
   }
 
-  get execId(): string | undefined {
-    return this.#textAt(this.#execId)
+  #hashOfId(start: number, end: number): number {
+    return hashOf(this.#cursor.view, Math.max(start, end - HASHED_OF_ID), end)
   }
 
-  get pod(): EventPod | undefined {
-    return this.#pod.pod
+  #recall(hash: number, start: number): KnownProcess | undefined {
+    const cursor = this.#cursor
+    const { bytes, view, end } = cursor
+    for (let place = this.#processes.next(hash); place !== -1; place = this.#processes.next(hash, place)) {
+      const headEnd = this.#processes.headEnd(place, bytes, view, start, end)
+      if (headEnd === -1) continue
+      cursor.at = headEnd
+      const tailEnd = cursor.numberField(REFCNT) ? this.#processes.tailEnd(place, bytes, view, cursor.at, end) : -1
+      if (tailEnd === -1) continue
+      cursor.at = tailEnd
+      return this.#processes.valueAt(place)
+    }
+    return undefined
   }
 
-  get docker(): string | undefined {
-    return this.#docker.from === -1 ? this.#pod.docker : this.#textAt(this.#docker)
+  #readNew(hash: number, start: number, behindId: number): KnownProcess | undefined {
+    const cursor = this.#cursor
+    cursor.at = behindId
+    if (!cursor.numberField(PID)) return undefined
+    const pid = cursor.value()
+    const command = cursor.numberField(UID) && cursor.textField(CWD) ? this.#readCommand() : undefined
+    const flags = command && this.#readFlags()
+    if (command === undefined || flags === undefined) return undefined
+    const container = cursor.plainField(START_TIME) && cursor.numberField(AUID) ? this.#container.read() : undefined
+    if (container === undefined || !cursor.idField(PARENT_EXEC_ID)) return undefined
+    const headEnd = cursor.at
+    if (!cursor.numberField(REFCNT)) return undefined
+    const tailStart = cursor.at
+    const isInInitTree = this.#readEnd()
+    if (isInInitTree === 'unread') return undefined
+    const { pod, docker } = container
+    const { binary, arguments: args } = command
+    const asParent = { binary: binary === '' ? undefined : binary, arguments: args, pid }
+    const process = { pid, binary, arguments: args, flags, docker, pod, isInInitTree, asParent }
+    this.#processes.add(hash, cursor.bytes, { start, headEnd, tailStart, end: cursor.at }, process)
+    return process
   }
 
   /** The same strings for the same command line, for as long as they are remembered. */
-  get command(): KnownCommand {
-    const { bytes, view } = this.#cursor
-    const hash = hashOf(view, this.#commandAt, this.#commandEnd)
-    for (const known of this.#commands.under(hash) ?? []) {
-      if (known.headLength !== this.#commandEnd - this.#commandAt) continue
-      if (this.#commands.isHeadAt(known, bytes, view, this.#commandAt, this.#commandEnd)) return known.value
+  #readCommand(): KnownCommand | undefined {
+    const cursor = this.#cursor
+    const { bytes, view, at: start } = cursor
+    if (!cursor.textField(BINARY)) return undefined
+    note(this.#binary, cursor)
+    if (!cursor.textField(ARGUMENTS)) return undefined
+    note(this.#arguments, cursor)
+    const end = cursor.at
+    const hash = hashOf(view, start, end)
+    for (let place = this.#commands.next(hash); place !== -1; place = this.#commands.next(hash, place)) {
+      if (this.#commands.headEnd(place, bytes, view, start, end) === end) return this.#commands.valueAt(place)
     }
     const command = { binary: this.#textAt(this.#binary) ?? '', arguments: this.#textAt(this.#arguments) }
-    this.#commands.add(hash, bytes, [this.#commandAt, this.#commandEnd, this.#commandEnd, this.#commandEnd], command)
+    this.#commands.add(hash, bytes, { start, headEnd: end, tailStart: end, end }, command)
     return command
   }
 
-  get flags(): readonly string[] {
-    const { from, to } = this.#flags
-    if (from === to) return NO_FLAGS
-    const { bytes, view } = this.#cursor
-    const hash = hashOf(view, from, to)
-    for (const known of this.#flagSets.under(hash) ?? []) {
-      if (known.headLength === to - from && this.#flagSets.isHeadAt(known, bytes, view, from, to)) return known.value
+  #readFlags(): readonly string[] | undefined {
+    const cursor = this.#cursor
+    if (!cursor.plainField(FLAGS)) return undefined
+    const { bytes, view, from: start, to: end } = cursor
+    if (start === end) return NO_FLAGS
+    const hash = hashOf(view, start, end)
+    for (let place = this.#flagSets.next(hash); place !== -1; place = this.#flagSets.next(hash, place)) {
+      if (this.#flagSets.headEnd(place, bytes, view, start, end) === end) return this.#flagSets.valueAt(place)
     }
-    const flags = this.#cursor.slice(from, to).split(' ')
-    this.#flagSets.add(hash, bytes, [from, to, to, to], flags)
+    const flags = cursor.slice(start, end).split(' ')
+    this.#flagSets.add(hash, bytes, { start, headEnd: end, tailStart: end, end }, flags)
     return flags
   }
 
-  /** The parent, if one comes next. False when it is of another shape. */
-  readParent(): EventParent | undefined | false {
+  /** What stands behind the reference count. */
+  #readEnd(): boolean | undefined | 'unread' {
     const cursor = this.#cursor
-    const { at: start, end, bytes, view } = cursor
-    if (!cursor.key(PARENT_START)) return undefined
-    if (!cursor.plain()) return false
-    const hash = hashOf(view, Math.max(cursor.from, cursor.to - HASHED_OF_ID), cursor.to)
-    for (const known of this.#parents.under(hash) ?? []) {
-      if (!this.#parents.isHeadAt(known, bytes, view, start, end)) continue
-      cursor.at = start + known.headLength
-      return known.value
-    }
-    const found = matchAt(PARENT, cursor.slice(start, end))
-    if (found === null) return false
-    const [whole, pid, binary = '', args = ''] = found
-    const parent = {
-      binary: textOf(fromBytes(binary)),
-      arguments: textOf(fromBytes(args)),
-      pid: pid === undefined ? undefined : Number(pid),
-    }
-    cursor.at = start + whole.length
-    this.#parents.add(hash, bytes, [start, cursor.at, cursor.at, cursor.at], parent)
-    return parent
-  }
-
-  #readCommand(): boolean {
-    const cursor = this.#cursor
-    this.#commandAt = cursor.at
-    if (!cursor.textField(BINARY)) return false
-    note(this.#binary, cursor)
-    if (!cursor.textField(ARGUMENTS)) return false
-    note(this.#arguments, cursor)
-    this.#commandEnd = cursor.at
-    return true
-  }
-
-  #readPod(): boolean {
-    const cursor = this.#cursor
-    const { at: start, end, bytes, view } = cursor
-    this.#pod = NO_POD
-    if (!cursor.key(POD_KEY)) return true
-    const hash = hashOf(view, start, Math.min(end, start + HASHED_OF_POD))
-    for (const known of this.#pods.under(hash) ?? []) {
-      if (!this.#pods.isHeadAt(known, bytes, view, start, end)) continue
-      cursor.at = start + known.headLength
-      if (!cursor.number() || !this.#pods.isTailAt(known, bytes, view, cursor.at, end)) continue
-      cursor.at += known.tailLength
-      this.#pod = known.value
-      return true
-    }
-    const found = matchAt(POD, cursor.slice(start, end))
-    if (found === null) return false
-    const [whole, head = '', tail = ''] = found
-    const parsed: { readonly pod: unknown; readonly docker?: unknown } = JSON.parse(
-      `{${whole.slice(whole.indexOf('"'))}}`,
-    )
-    const docker = typeof parsed.docker === 'string' && parsed.docker !== '' ? parsed.docker : undefined
-    this.#pod = { pod: decodePod(parsed.pod), docker }
-    cursor.at = start + whole.length
-    this.#pods.add(hash, bytes, [start, start + head.length, cursor.at - tail.length, cursor.at], this.#pod)
-    return true
-  }
-
-  #readRest(): boolean {
-    const cursor = this.#cursor
-    if (!cursor.plainField(DOCKER)) return false
-    note(this.#docker, cursor)
-    if (!(cursor.idField(PARENT_EXEC_ID) && cursor.numberField(REFCNT))) return false
     this.#skipCapAndNs()
-    if (!cursor.numberField(TID)) return false
-    this.isInInitTree = undefined
+    if (!cursor.numberField(TID)) return 'unread'
+    let isInInitTree: boolean | undefined
     if (cursor.key(IN_INIT_TREE)) {
-      this.isInInitTree = cursor.literal(TRUE)
-      if (!(this.isInInitTree || cursor.literal(FALSE))) return false
+      isInInitTree = cursor.literal(TRUE)
+      if (!(isInInitTree || cursor.literal(FALSE))) return 'unread'
     }
-    return cursor.byte(BRACE)
+    return cursor.byte(BRACE) ? isInInitTree : 'unread'
   }
 
   /** Only agents that are told to write them do. */
@@ -222,11 +192,6 @@ export class ProcessReader {
     const text = this.#cursor.bytes.toString('utf8', from, to)
     return isEscaped ? unescapeText(text) : text
   }
-}
-
-export function matchAt(expression: RegExp, text: string): RegExpExecArray | null {
-  expression.lastIndex = 0
-  return expression.exec(text)
 }
 
 function emptyRange(): Range {

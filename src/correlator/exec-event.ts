@@ -47,8 +47,6 @@ export interface ExecEvent {
   readonly time: number
   readonly nodeName: string | undefined
   readonly clusterName: string | undefined
-  /** Unique on one node between two boots. */
-  readonly execId: string | undefined
   readonly pid: number | undefined
   /** As given to execve, never resolved; empty when the agent could not read it. */
   readonly binary: string
@@ -117,7 +115,6 @@ function decodeExec(root: JsonObject, exec: JsonObject): DecodedEvent {
       time,
       nodeName: textOf(root['node_name']),
       clusterName: textOf(root['cluster_name']),
-      execId: textOf(process['exec_id']),
       pid: numberOf(process['pid']),
       binary: textOf(process['binary']) ?? '',
       arguments: textOf(process['arguments']),

@@ -110,7 +110,6 @@ export class StreamCoverage {
       time: time ?? this.#options.now(),
       nodeName,
       clusterName,
-      execId: undefined,
       pid: undefined,
       binary: '',
       arguments: undefined,

@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import { KnownError } from '../errors.js'
+import { CHECKED_ONCE } from './checked-once.js'
 
 const MAX_NAME_LENGTH = 64
 
@@ -93,7 +94,7 @@ export interface CommandWrappers {
 
 /** @throws KnownError POLICY_INVALID that names the file and the field; the first problem only. */
 export function compileCommandWrappers(data: unknown, file: string): CommandWrappers {
-  const parsed = document.safeParse(data)
+  const parsed = document.safeParse(data, CHECKED_ONCE)
   if (!parsed.success) {
     const issue = parsed.error.issues[0]
     throw new KnownError('POLICY_INVALID', `${file}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'is invalid'}`)

@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import { KnownError } from '../errors.js'
+import { CHECKED_ONCE } from './checked-once.js'
 import { countStars, MAX_STARS } from './glob.js'
 import { MAX_NAME_LENGTH } from './tool-name.js'
 
@@ -61,7 +62,7 @@ export interface ToolCatalogueDocument {
  * @throws KnownError POLICY_INVALID that names the file, the tool and the field; the first problem only.
  */
 export function parseToolCatalogue(data: unknown, file: string): ToolCatalogueDocument {
-  const parsed = catalogue.safeParse(data)
+  const parsed = catalogue.safeParse(data, CHECKED_ONCE)
   if (!parsed.success) {
     const issue = parsed.error.issues[0]
     throw invalid(file, fieldOf(data, issue?.path ?? []), issue?.message ?? 'is not a tool catalogue')

@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import { KnownError } from '../errors.js'
+import { CHECKED_ONCE } from './checked-once.js'
 import { compileExpression, MAX_TEXT, problemOfExpression } from './tool-expression.js'
 
 const expression = z.string().superRefine((source, context) => {
@@ -56,7 +57,7 @@ export type Likeness = 'innocent' | 'tool' | 'open'
 
 /** @throws KnownError POLICY_INVALID that names the file and the field; the first problem only. */
 export function compileCollisions(data: unknown, file: string): Collisions {
-  const parsed = document.safeParse(data)
+  const parsed = document.safeParse(data, CHECKED_ONCE)
   if (!parsed.success) {
     const issue = parsed.error.issues[0]
     throw new KnownError('POLICY_INVALID', `${file}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'is invalid'}`)

@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import { KnownError } from '../errors.js'
+import { CHECKED_ONCE } from './checked-once.js'
 import type { Command } from './command.js'
 import type { CommandLine } from './command-line.js'
 import { type CommandWrappers, withoutVersion } from './command-wrappers.js'
@@ -63,7 +64,7 @@ export interface TellMatch {
 
 /** @throws KnownError POLICY_INVALID that names the file, the tell and the field; the first problem only. */
 export function compileTells(data: unknown, file: string): readonly Tell[] {
-  const parsed = document.safeParse(data)
+  const parsed = document.safeParse(data, CHECKED_ONCE)
   if (!parsed.success) {
     const issue = parsed.error.issues[0]
     throw new KnownError('POLICY_INVALID', `${file}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'is invalid'}`)

@@ -14,7 +14,7 @@ import { createDetector } from '../../src/correlator/detector.js'
 import { detectDrift } from '../../src/correlator/drift-detection.js'
 import { type DecodedEvent, decodeEvent, type ExecEvent } from '../../src/correlator/exec-event.js'
 import { createEventDecoder as createDecoder, FastLineReader } from '../../src/correlator/exec-event-decoder.js'
-import { hashOf, KnownTexts } from '../../src/correlator/exec-event-texts.js'
+import { hashOf, isSame, KnownTexts } from '../../src/correlator/exec-event-texts.js'
 import { MinuteClock } from '../../src/correlator/exec-event-time.js'
 import { FindingStore } from '../../src/correlator/finding-store.js'
 import { detectImage } from '../../src/correlator/image-detection.js'
@@ -63,7 +63,7 @@ const SEEDS = [
 ]
   .flatMap(name => linesOf(name).slice(0, 60))
   .filter(line => line.length < 8_000)
-  .flatMap(line => [line, exitOf(line)])
+  .flatMap(line => [line, exitOf(line), countedOf(line, ['"refcnt":1,', '"refcnt":20,'])])
 
 /** The exit of the same process, as an agent writes it: it repeats what the exec said. */
 function exitOf(line: Buffer): Buffer {
@@ -74,11 +74,24 @@ function exitOf(line: Buffer): Buffer {
   )
 }
 
+/** The same line as an agent writes it that counts who holds a process and its parent. */
+function countedOf(line: Buffer, references: readonly string[]): Buffer {
+  const left = [...references]
+  const text = line.toString('latin1').replaceAll(/(?:"refcnt":\d+,)?"tid":/g, tid => `${left.shift() ?? ''}${tid}`)
+  return Buffer.from(text, 'latin1')
+}
+
 t.test('both paths agree on every recorded line, before and after it was seen', async t => {
   for (const name of FILES) {
     const decode = createEventDecoder()
     const lines = linesOf(name).flatMap(line => [line, exitOf(line)])
     for (const line of [...lines, ...lines]) assert.deepEqual(decode(line), decodeEvent(line))
+    for (const references of [['"refcnt":1,', '"refcnt":2,'], ['', '"refcnt":17,'], ['"refcnt":02,']]) {
+      for (const line of lines) {
+        const counted = countedOf(line, references)
+        assert.deepEqual(decode(counted), decodeEvent(counted))
+      }
+    }
     t.pass(name)
   }
 })
@@ -122,6 +135,8 @@ t.test('both paths agree on lines that were damaged', async t => {
       ',"parent":{"exec_id":"',
       '"docker":"x",',
       ',"time":"x"',
+      ',"refcnt":3',
+      '"refcnt":1,"refcnt":2,',
       '{"process_exec":{',
     ),
     fc.string({ maxLength: 12 }),
@@ -290,39 +305,96 @@ t.test('times are what Date.parse says', async t => {
   t.equal(parse('2026-11-21T23:08:09Z'), Date.parse('2026-11-21T23:08:09Z'))
 })
 
-t.test('pieces are found by a hash and told by their bytes; what is kept of them is bounded', async t => {
-  const texts = new KnownTexts<string>(100_000)
+t.test('pieces are found by a hash and told by their bytes; the oldest make room', async t => {
+  const texts = new KnownTexts<string>(100_000, 32_768)
   const line = Buffer.from('head-1 7 tail-1')
-  const find = (text: string, hash = 1) => {
-    const bytes = Buffer.from(text)
-    const { length } = bytes
-    return texts
-      .under(hash)
-      ?.find(
-        each =>
-          texts.isHeadAt(each, bytes, viewOf(text), 0, length) &&
-          texts.isTailAt(each, bytes, viewOf(text), each.headLength + 1, length),
-      )?.value
-  }
-  texts.add(1, line, [0, 7, 8, line.length], 'first')
+  const piece = { start: 0, headEnd: 7, tailStart: 8, end: line.length }
+  const find = (text: string, hash = 1) => findPiece(texts, hash, text, 1)
+  texts.add(1, line, piece, 'first')
   t.equal(find('head-1 8 tail-1'), 'first')
   t.equal(find('head-1 8 tail-1', 2), undefined)
   // The same hash, and other bytes.
   t.equal(find('head-2 8 tail-1'), undefined)
   t.equal(find('head-1 8 tail-2'), undefined)
   t.equal(find('head-1 8 tail-'), undefined)
-  texts.add(1, Buffer.from('head-2 7 tail-1'), [0, 7, 8, line.length], 'second')
+  texts.add(1, Buffer.from('head-2 7 tail-1'), piece, 'second')
   t.equal(find('head-2 8 tail-1'), 'second')
   t.equal(find('head-1 8 tail-1'), 'first')
-  texts.add(3, Buffer.alloc(2_000), [0, 1_000, 1_000, 2_000], 'too long')
-  t.equal(texts.under(3), undefined)
-  for (let index = 0; index < 498; index += 1) texts.add(100 + index, line, [0, 7, 8, line.length], 'many')
+  texts.add(3, Buffer.alloc(2_000), { start: 0, headEnd: 1_000, tailStart: 1_000, end: 2_000 }, 'too long')
+  t.equal(texts.next(3), -1)
+  // As many as there is room for, and one more.
+  for (let index = 0; index < 6_664; index += 1) texts.add(100 + index, line, piece, 'many')
   t.equal(find('head-1 8 tail-1'), 'first')
-  texts.add(9_999, line, [0, 7, 8, line.length], 'one more')
+  texts.add(9_999, line, piece, 'one more')
   t.equal(find('head-1 8 tail-1'), undefined)
+  t.equal(find('head-2 8 tail-1'), 'second')
   t.equal(find('head-1 8 tail-1', 9_999), 'one more')
   t.not(hashOf(viewOf('xab'), 1, 3), hashOf(viewOf('xba'), 1, 3))
 })
+
+t.test('a piece is never taken for another, however many came and went', async t => {
+  const ending = fc.constantFrom('', 'a', '"', '\u007fä', '\u{10ffff}')
+  const part = fc.tuple(fc.constantFrom('', 'a'.repeat(7), 'a'.repeat(33)), ending).map(parts => parts.join(''))
+  const written = fc.record({ hash: fc.nat({ max: 80 }), head: part, number: fc.constantFrom('', '7'), tail: part })
+  let found = 0
+  fc.assert(
+    fc.property(fc.array(written, { minLength: 300, maxLength: 900 }), pieces => {
+      // So small that pieces are written over again and again.
+      const texts = new KnownTexts<string>(8_000, 256)
+      for (const { hash, head, number, tail } of pieces) {
+        const text = `${head}${number}${tail}`
+        const headEnd = Buffer.byteLength(head)
+        const said = findPiece(texts, hash, text, number.length)
+        if (said !== undefined) {
+          found += 1
+          const [knownHead = '', knownTail = ''] = JSON.parse(said)
+          // Where the number stood may be another place: what was compared is the same all the same.
+          assert.equal(`${knownHead}${number}${knownTail}`, text)
+        }
+        const line = Buffer.from(`<<${text}>>`)
+        const piece = { start: 2, headEnd: 2 + headEnd, tailStart: 2 + headEnd + number.length, end: line.length - 2 }
+        texts.add(hash, line, piece, JSON.stringify([head, tail]))
+      }
+    }),
+    { numRuns: 100 },
+  )
+  t.ok(found > 100, `${found} were found`)
+})
+
+t.test('two texts are the same only when each byte is', async t => {
+  const length = 131
+  const text = Buffer.from(Array.from({ length }, (_, index) => 0x21 + ((index * 7) % 0x5e)))
+  const padded = Buffer.concat([Buffer.from('xyz'), text, Buffer.from('xyz')])
+  const view = (bytes: Buffer) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  for (let size = 0; size <= length; size += 1) {
+    assert.ok(isSame(view(text), 0, view(padded), 3, size))
+    for (const bit of [1, 0x80]) {
+      const other = Buffer.from(padded)
+      if (size === 0) continue
+      for (const at of [0, size - 1, size >> 1]) {
+        other[3 + at] = (padded[3 + at] ?? 0) ^ bit
+        assert.equal(isSame(view(text), 0, view(other), 3, size), false)
+        other[3 + at] = padded[3 + at] ?? 0
+      }
+    }
+  }
+  // What a NUL makes of eight bytes, no text holds.
+  assert.equal(isSame(view(Buffer.from('abcdefgh')), 0, view(Buffer.alloc(8)), 0, 8), false)
+  t.pass()
+})
+
+/** What is kept under a hash and stands in a text, with as many characters between its parts. */
+function findPiece(texts: KnownTexts<string>, hash: number, text: string, between: number): string | undefined {
+  const bytes = Buffer.from(`<${text}`)
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  for (let place = texts.next(hash); place !== -1; place = texts.next(hash, place)) {
+    const headEnd = texts.headEnd(place, bytes, view, 1, bytes.length)
+    if (headEnd === -1) continue
+    const tailEnd = texts.tailEnd(place, bytes, view, headEnd + between, bytes.length)
+    if (tailEnd === bytes.length) return texts.valueAt(place)
+  }
+  return undefined
+}
 
 function viewOf(text: string): DataView {
   return new DataView(new TextEncoder().encode(text).buffer)

@@ -43,7 +43,6 @@ export function eventOf(changes: Partial<ExecEvent> = {}): ExecEvent {
     time: AFTER_START,
     nodeName: 'node-1',
     clusterName: 'cluster-1',
-    execId: 'bm9kZS0xOjE6MQ==',
     pid: 4711,
     binary: '/usr/bin/true',
     arguments: undefined,
@@ -64,7 +63,7 @@ export function lineOf(event: ExecEvent): string {
   return JSON.stringify({
     process_exec: {
       process: {
-        exec_id: event.execId,
+        exec_id: 'bm9kZS0xOjE6MQ==',
         pid: event.pid,
         binary: event.binary,
         arguments: event.arguments,
