@@ -81,7 +81,8 @@ export async function measureAdmission(plan: Plan): Promise<GroupReport> {
   }
 }
 
-function compile(): void {
+/** Bring `dist` up to date. */
+export function compile(): void {
   const { status } = spawnSync('npm', ['run', '--silent', 'build'], { cwd: ROOT, stdio: 'inherit' })
   if (status !== 0) throw new Error('the sources do not compile')
 }
@@ -142,7 +143,7 @@ async function cpuMicros(server: PinnedProcess): Promise<number> {
 }
 
 /** The recorded reviews, with room for ids that change from one request to the next. */
-async function readReviews(): Promise<readonly string[]> {
+export async function readReviews(): Promise<readonly string[]> {
   const recorded: Readonly<Record<string, { request: { uid: string; object: { metadata: { uid?: string } } } }>> =
     JSON.parse(await readFile(REVIEWS, 'utf8'))
   return Object.values(recorded).map(review => {

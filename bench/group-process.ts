@@ -13,6 +13,7 @@ const GROUPS: ReadonlyMap<string, () => Promise<Group>> = new Map([
   ['policy', async () => (await import('./policy.js')).measurePolicy],
   ['hostile', async () => (await import('./hostile.js')).measureHostile],
   ['admission', async () => (await import('./admission.js')).measureAdmission],
+  ['journal', async () => (await import('./journal.js')).measureJournal],
   ['replay', async () => (await import('./replay.js')).measureReplay],
 ])
 
