@@ -5,13 +5,21 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { openPolicy } from '../src/adapters/policy-watch.js'
 import { generateEntries, policyText } from './generated-policy.js'
 import { digits, formatMicros, median, type Plan, type Row, spreadOf } from './measure.js'
 
 const SMALL = 10
 const LARGE = 100_000
+/** The compiled program: under a loader, a thread takes a second to start. */
+const PROGRAM = '../dist/adapters/policy-watch.js'
 const SILENT = { info() {}, warn() {}, error() {} }
+
+/** How a policy may write its entries, longest last. */
+const FORMS: Readonly<Record<string, (pattern: string, index: number) => string>> = {
+  'lines of text': pattern => `    - "${pattern}"\n`,
+  'objects of three fields': (pattern, index) =>
+    `    - { pattern: "${pattern}", owner: team-${index % 50}, reason: images of team ${index % 50} }\n`,
+}
 
 interface Reload {
   /** From the moment at which the file is there to the moment at which its policy judges, the watch's poll included. */
@@ -22,26 +30,48 @@ interface Reload {
 
 export async function measureReload(plan: Plan): Promise<readonly Row[]> {
   const folder = await mkdtemp(join(tmpdir(), 'sallyport-bench-'))
-  const rounds = plan.isQuick ? 1 : 5
+  const rounds = plan.isQuick ? 3 : 5
+  // What is watched does not keep a process alive.
+  const alive = setInterval(() => {}, 1_000)
   try {
-    const small = await reloads(join(folder, 'small.yaml'), SMALL, rounds)
-    const large = await reloads(join(folder, 'large.yaml'), LARGE, rounds)
-    const baseline = nameOf(SMALL)
-    return [rowOf(baseline, small, small, baseline), rowOf(nameOf(LARGE), large, small, baseline)]
+    const named = Object.entries(FORMS).flatMap(([form, write]) =>
+      [SMALL, LARGE].map(size => ({
+        name: `reload beside requests, ${size.toLocaleString('en-US')} ${form}`,
+        size,
+        write,
+      })),
+    )
+    const rows: { readonly name: string; readonly measured: readonly Reload[] }[] = []
+    for (const { name, size, write } of named) {
+      rows.push({ name, measured: await reloads(join(folder, `${rows.length}.yaml`), size, write, rounds) })
+    }
+    const [baseline] = rows
+    return baseline === undefined
+      ? []
+      : rows.map(row => rowOf(row.name, row.measured, baseline.measured, baseline.name))
   } finally {
+    clearInterval(alive)
     await rm(folder, { recursive: true, force: true })
   }
 }
 
-async function reloads(file: string, size: number, rounds: number): Promise<readonly Reload[]> {
-  const patterns = generateEntries(size).map(({ pattern }) => pattern)
-  await writeFile(file, policyText(patterns))
+async function reloads(
+  file: string,
+  size: number,
+  write: (pattern: string, index: number) => string,
+  rounds: number,
+): Promise<readonly Reload[]> {
+  // The decode edge of the compiled program.
+  const { openPolicy } = (await import(PROGRAM)) as typeof import('../src/adapters/policy-watch.js')
+  const entries = generateEntries(size).map(({ pattern }, index) => write(pattern, index))
+  const text = policyText([]) + entries.join('')
+  await writeFile(file, text)
   let tell: () => void = () => {}
   const policy = await openPolicy([file], { log: SILENT, now: Date.now, onReload: () => tell() })
   const measured: Reload[] = []
   try {
     for (let round = 0; round < rounds; round += 1) {
-      await writeFile(`${file}.next`, policyText([...patterns, `registry.example.com/round-${round}`]))
+      await writeFile(`${file}.next`, text + write(`registry.example.com/round-${round}`, 0))
       await sleep(300)
       const delay = monitorEventLoopDelay({ resolution: 1 })
       const inForce = new Promise<void>(resolve => {
@@ -59,10 +89,6 @@ async function reloads(file: string, size: number, rounds: number): Promise<read
     policy.close()
   }
   return measured
-}
-
-function nameOf(size: number): string {
-  return `reload beside requests, ${size.toLocaleString('en-US')} entries`
 }
 
 function rowOf(name: string, measured: readonly Reload[], against: readonly Reload[], baseline: string): Row {
