@@ -8,10 +8,12 @@ import {
   type EntryTree,
   EXACT,
   entryField,
+  LAST_CHILD,
   LAST_ENTRY,
   LAST_GLOB,
   NAME,
   NEXT_ENTRY,
+  NEXT_NODE,
   nodeField,
   ringOf,
 } from './entry-forest.js'
@@ -132,11 +134,16 @@ function addLoops(forest: EntryForest, nodes: number[], loops: Set<number>): voi
   }
 }
 
+/** Asked thousands of times of the worst image: nothing is looked up, and no ring walked, where there is none. */
 function addSteps(search: Search, node: number, segment: string, next: number[]): void {
-  const child = childOf(search.forest, node, segment)
+  const { forest } = search
+  const child = nodeField(forest, node, LAST_CHILD) === 0 ? 0 : childOf(forest, node, segment)
   if (child !== 0) next.push(child)
-  for (const glob of ringOf(search.forest, nodeField(search.forest, node, LAST_GLOB))) {
+  const last = nodeField(forest, node, LAST_GLOB)
+  for (let glob = last; glob !== 0; ) {
+    glob = nodeField(forest, glob, NEXT_NODE)
     if (doesMatch(search, glob, segment)) next.push(glob)
+    if (glob === last) return
   }
 }
 
