@@ -1,6 +1,6 @@
 /**
- * A Prometheus histogram without labels. The library's looks its buckets up by text, which costs a microsecond each time:
- * a fiftieth of a review. This one counts in an array, and writes the same lines when they are asked for.
+ * A Prometheus histogram without labels. The library's makes texts of labels and bounds each time to look its
+ * buckets up. This one counts in an array, and writes the same lines when they are asked for.
  */
 
 export interface DurationHistogram {

@@ -16,9 +16,11 @@ const MAX_VERDICTS = 250
 const MAX_OBJECTS = 4
 /** More images than this are nothing usual. */
 const MAX_IMAGES = 8
-const MAX_NAME_LENGTH = 253
+const MAX_NAMES_LENGTH = 512
+const MAX_IMAGE_LENGTH = 512
 /** Of what is remembered for one object. */
 const MAX_SAID_LENGTH = 4_096
+const NONE: readonly never[] = []
 
 /** What an answer says of the images that are not allowed, as JSON. */
 interface Said {
@@ -38,7 +40,7 @@ interface Remembered extends Said {
 
 /** Writes the answers of one webhook. What it remembers is bounded. */
 export class AnswerWriter {
-  readonly #said = new Map<Verdict, Remembered[]>()
+  readonly #said = new Map<Verdict, readonly Remembered[]>()
   #policy: CompiledPolicy | undefined
   #frame = { mode: '', action: '', text: '' }
 
@@ -72,7 +74,7 @@ export class AnswerWriter {
   }
 
   #saidOf(verdict: Verdict, decision: Decision, context: AnswerContext): Said {
-    const known = this.#said.get(verdict) ?? this.#rememberedOf(verdict)
+    const known = this.#said.get(verdict) ?? NONE
     const found = known.find(one => isSame(one, decision, context))
     if (found !== undefined) return found
     const { status, auditAnnotations } = answerDecision(decision, context)
@@ -80,21 +82,21 @@ export class AnswerWriter {
       status: status === undefined ? '' : copyOf(`,"status":${JSON.stringify(status)}`),
       violations: copyOf(`,"violations":${JSON.stringify(auditAnnotations?.['violations'])}`),
     }
-    const { name, namespace } = context.subject
-    const isShort = name.length + namespace.name.length <= 2 * MAX_NAME_LENGTH
-    if (isShort && said.status.length + said.violations.length <= MAX_SAID_LENGTH) {
-      known.unshift(remembered(said, decision, context))
-      known.length = Math.min(known.length, MAX_OBJECTS)
+    if (isShort(said, decision, context.subject)) {
+      if (this.#said.size >= MAX_VERDICTS) this.#said.clear()
+      this.#said.set(verdict, [remembered(said, decision, context), ...known.slice(0, MAX_OBJECTS - 1)])
     }
     return said
   }
+}
 
-  #rememberedOf(verdict: Verdict): Remembered[] {
-    if (this.#said.size >= MAX_VERDICTS) this.#said.clear()
-    const known: Remembered[] = []
-    this.#said.set(verdict, known)
-    return known
-  }
+/** Verdicts hold what was written, whole: it may be as long as a body. */
+function isShort(said: Said, { violations }: Decision, { name, namespace }: DecisionSubject): boolean {
+  return (
+    said.status.length + said.violations.length <= MAX_SAID_LENGTH &&
+    name.length + namespace.name.length <= MAX_NAMES_LENGTH &&
+    violations.every(({ image, verdict }) => image.name.length + verdict.written.length <= MAX_IMAGE_LENGTH)
+  )
 }
 
 function hasNothingUnusual(decision: Decision, { warnings }: AnswerContext): boolean {

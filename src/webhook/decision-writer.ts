@@ -24,6 +24,7 @@ const MAX_VERDICTS = 1_000
 /** Places of one verdict: a container's name and number. */
 const MAX_PLACES = 4
 const MAX_IMAGE_JSON_LENGTH = 1_024
+const MAX_WRITTEN_LENGTH = 300
 /** More images than this are nothing usual. */
 const MAX_IMAGES = 8
 const NONE: readonly never[] = []
@@ -46,7 +47,7 @@ interface WrittenImage {
 
 /** Writes the records of one webhook. What it remembers is bounded. */
 export class DecisionWriter {
-  readonly #images = new Map<Verdict, WrittenImage[]>()
+  readonly #images = new Map<Verdict, readonly WrittenImage[]>()
   #time = { now: Number.NaN, text: '' }
   #frame = { policy: '', revision: '', mode: '', action: '', text: '' }
 
@@ -140,7 +141,7 @@ export class DecisionWriter {
 
   #writeImage(judged: JudgedImage): WrittenImage {
     const { image, verdict, isChanged } = judged
-    const places = this.#images.get(verdict) ?? this.#placesOf(verdict)
+    const places = this.#images.get(verdict) ?? NONE
     for (const known of places) {
       const { container, field, changed } = known.image
       // The list is part of the field.
@@ -148,17 +149,14 @@ export class DecisionWriter {
     }
     const recorded = recordImage(judged)
     const json = encodeImage(recorded)
-    if (places.length < MAX_PLACES && json.length <= MAX_IMAGE_JSON_LENGTH) {
-      places.push({ image: { ...recorded, container: copyOf(recorded.container) }, json: copyOf(json) })
+    // A verdict holds what was written, whole: it may be as long as a body.
+    const isShort = verdict.written.length <= MAX_WRITTEN_LENGTH && json.length <= MAX_IMAGE_JSON_LENGTH
+    if (isShort && places.length < MAX_PLACES) {
+      const kept = { image: { ...recorded, container: copyOf(recorded.container) }, json: copyOf(json) }
+      if (this.#images.size >= MAX_VERDICTS) this.#images.clear()
+      this.#images.set(verdict, [...places, kept])
     }
     return { image: recorded, json }
-  }
-
-  #placesOf(verdict: Verdict): WrittenImage[] {
-    if (this.#images.size >= MAX_VERDICTS) this.#images.clear()
-    const places: WrittenImage[] = []
-    this.#images.set(verdict, places)
-    return places
   }
 }
 

@@ -32,7 +32,7 @@ export function createRecordIds(randomBytes: (count: number) => Uint8Array): Rec
     }
     let id = timeText
     const end = used + RANDOM_DIGITS
-    for (; used < end; used += 1) id += ALPHABET[(block[used] ?? 0) & 31]
+    for (; used < end; used += 1) id += ALPHABET.charAt((block[used] ?? 0) & 31)
     return id
   }
 }

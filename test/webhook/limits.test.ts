@@ -130,6 +130,21 @@ function isSentence(text: string): boolean {
   return /^[A-Z_]+$/.test(code) && message.length > 0 && message.length < 500 && !/\n|\bat \//.test(message)
 }
 
+t.test('what is remembered of images is bounded, however long they are', async t => {
+  const { server, records } = serverWith()
+  t.teardown(() => server.close())
+  const body = JSON.stringify(recorded['pod'])
+  const before = settledHeap()
+  for (let sent = 0; sent < 300; sent += 1) {
+    const image = `evil.example/x:1 ${sent} ${'x'.repeat(400_000)}`
+    const { statusCode } = await send(server, body.replace('evil.example/x:1', image))
+    if (statusCode !== 200) t.fail(`${statusCode}`)
+    records.length = 0
+  }
+  const growth = settledHeap() - before
+  t.ok(growth < MAX_GROWTH_BYTES, 'of 120 MB', { growth })
+})
+
 t.test('an event loop that lags is told at once, and recovers', async t => {
   const { server, tally } = serverWith()
   t.teardown(() => server.close())
