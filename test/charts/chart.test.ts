@@ -212,6 +212,11 @@ t.test('the heap is 60 % of the memory limit', { skip }, async t => {
     const values = { ...IMAGE, webhook: { resources: { limits: { memory } } } }
     const { env } = objectOf(await render({ values }), 'Deployment')['spec'].template.spec.containers[0]
     t.strictSame(env, [{ name: 'NODE_OPTIONS', value: `--max-old-space-size=${expected}` }], memory)
+    const correlator = { correlator: { enabled: true, resources: { limits: { memory } } } }
+    const both = await render({ values: { ...IMAGE, ...correlator } })
+    const container = objectOf(both, 'DaemonSet')['spec'].template.spec.containers[0]
+    const options = container.env.find(({ name }: { readonly name: string }) => name === 'NODE_OPTIONS')
+    t.equal(options.value, `--max-semi-space-size=4 --max-old-space-size=${expected}`, memory)
   }
 })
 
