@@ -56,11 +56,11 @@ function* each<Item, Made>(items: readonly Item[], make: (item: Item) => Made): 
   return made
 }
 
-function* compileGlobs({ globs, texts }: EntryForest, compile: GlobCompiler): Steps<ReadonlyMap<number, GlobMatcher>> {
-  const matchers = new Map<number, GlobMatcher>()
+function* compileGlobs({ globs, texts }: EntryForest, compile: GlobCompiler): Steps<readonly GlobMatcher[]> {
+  const matchers: GlobMatcher[] = []
   for (const number of globs) {
     yield
-    matchers.set(number, compile(textAt(texts, number)))
+    matchers.push(compile(textAt(texts, number)))
   }
   return matchers
 }

@@ -29,7 +29,9 @@ export const ANY_DEPTH = 7
 export const EXACT = 8
 export const BELOW = 9
 export const LAST_ENTRY = 10
-export const NODE_FIELDS = 11
+/** Of a glob: its place among `globs`. */
+export const GLOB = 11
+export const NODE_FIELDS = 12
 
 /** What is kept of an entry; texts by number. */
 export const PATTERN = 0
@@ -49,7 +51,7 @@ export interface EntryForest {
   /** Where a step is looked for first, and then the next ones: numbers of nodes; a power of two, never full. */
   readonly slots: Uint32Array<ArrayBuffer>
   readonly texts: FlatTexts
-  /** The texts that are globs, each once. */
+  /** The numbers of the texts that are globs, each once. */
   readonly globs: Uint32Array<ArrayBuffer>
 }
 

@@ -8,10 +8,10 @@ import {
   type EntryTree,
   EXACT,
   entryField,
+  GLOB,
   LAST_CHILD,
   LAST_ENTRY,
   LAST_GLOB,
-  NAME,
   NEXT_ENTRY,
   NEXT_NODE,
   nodeField,
@@ -30,8 +30,8 @@ export type TagSemantics = 'allow' | 'deny'
 export interface EntryIndex<Entry> {
   readonly forest: EntryForest
   readonly tree: EntryTree
-  /** By the number of the glob's text. */
-  readonly matchers: ReadonlyMap<number, GlobMatcher>
+  /** One for each of the forest's globs. */
+  readonly matchers: readonly GlobMatcher[]
   /** What the list says of an entry of that number. */
   readonly entryAt: (entry: number) => Entry
 }
@@ -114,7 +114,11 @@ function walkAbreast(from: number, depth: number, search: Search): void {
   for (let at = depth; nodes.length > 0; at += 1) {
     addLoops(forest, nodes, loops)
     const segment = segments[at]
-    for (const node of nodes) places.add(nodeField(forest, node, segment === undefined ? EXACT : BELOW))
+    const field = segment === undefined ? EXACT : BELOW
+    for (const node of nodes) {
+      const place = nodeField(forest, node, field)
+      if (place !== 0) places.add(place)
+    }
     if (segment === undefined) break
     const next = [...loops]
     for (const node of nodes) addSteps(search, node, segment, next)
@@ -148,7 +152,7 @@ function addSteps(search: Search, node: number, segment: string, next: number[])
 }
 
 function doesMatch({ forest, matchers }: Search, glob: number, text: string): boolean {
-  return matchers.get(nodeField(forest, glob, NAME))?.(text) === true
+  return matchers[nodeField(forest, glob, GLOB)]?.(text) === true
 }
 
 function searchPlace(place: number, search: Search): void {

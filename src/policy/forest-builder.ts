@@ -12,6 +12,7 @@ import {
   FILE,
   FIRST_ENTRY,
   FIX,
+  GLOB,
   HASH,
   hashStep,
   LAST_CHILD,
@@ -42,7 +43,7 @@ export class ForestBuilder {
   readonly #nodes = new NumbersBuilder()
   readonly #entries = new NumbersBuilder()
   readonly #globs = new NumbersBuilder()
-  readonly #seenGlobs = new Set<string>()
+  readonly #placesOfGlobs = new Map<string, number>()
   readonly texts = new TextsBuilder()
   slots = new Uint32Array(256)
   #stepCount = 0
@@ -140,7 +141,8 @@ export class ForestBuilder {
     const known = childOf(this, parent, text, hash)
     if (known !== 0) return known
     const node = this.#addNode(parent, entry)
-    this.#set(node, NAME, ring === LAST_GLOB ? this.#addGlob(text) : this.texts.add(text))
+    if (ring === LAST_GLOB) this.#nameGlob(node, text)
+    else this.#set(node, NAME, this.texts.add(text))
     this.#set(node, HASH, hash)
     this.#link(parent, ring, node)
     this.#stepCount += 1
@@ -149,12 +151,16 @@ export class ForestBuilder {
     return node
   }
 
-  #addGlob(text: string): number {
-    if (!this.#seenGlobs.has(text)) {
-      this.#seenGlobs.add(text)
-      this.#globs.values[this.#globs.extend(1)] = this.texts.addOnce(text)
+  #nameGlob(node: number, text: string): void {
+    const name = this.texts.addOnce(text)
+    let place = this.#placesOfGlobs.get(text)
+    if (place === undefined) {
+      place = this.#globs.extend(1)
+      this.#globs.values[place] = name
+      this.#placesOfGlobs.set(text, place)
     }
-    return this.texts.addOnce(text)
+    this.#set(node, NAME, name)
+    this.#set(node, GLOB, place)
   }
 
   #addNode(parent: number, entry: number): number {

@@ -57,8 +57,8 @@ export function compileGlob(glob: string): GlobMatcher {
   let asked: string | undefined
   let answer = false
   return text => {
-    if (!text.startsWith(first) || !text.endsWith(last) || text.length > MAX_TEXT_LENGTH) return false
     if (text === asked) return answer
+    if (!text.startsWith(first) || !text.endsWith(last) || text.length > MAX_TEXT_LENGTH) return false
     asked = text
     answer = holdsBetween(text, first.length, middle, text.length - last.length) && expression.test(text)
     return answer
