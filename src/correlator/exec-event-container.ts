@@ -5,8 +5,8 @@ import { matchAt, POD } from './exec-event-grammar.js'
 import { hashOf, KnownTexts } from './exec-event-texts.js'
 import { keyOf, type LineCursor } from './line-cursor.js'
 
-/** What is kept: bytes in all, and how many. */
-const PODS = [4_000_000, 16_384] as const
+/** What is kept: bytes in all, and how many. Far more pods than a node has; what was found out about each is kept as long. */
+const PODS = [1_500_000, 8_192] as const
 /** Of a pod: its name and uid, and the container's id. */
 const HASHED = 200
 
