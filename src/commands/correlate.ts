@@ -4,6 +4,7 @@ import { Command, Option } from 'commander'
 import { watchAgentMetrics } from '../adapters/agent-metrics.js'
 import type { CorrelatorState } from '../adapters/metrics-correlator.js'
 import { compileSinks, type SinkSpec } from '../adapters/sink-spec.js'
+import { keepHeapSmall } from '../adapters/small-heap.js'
 import { loadToolCatalogue } from '../adapters/tool-catalogue-file.js'
 import type { AgentLosses } from '../correlator/agent-losses.js'
 import { correlate } from '../correlator/pipeline.js'
@@ -92,6 +93,7 @@ export function correlateCommand(io: CommandIo): Command {
 
 async function follow(options: CorrelateCommandOptions, processIo: CommandIo): Promise<void> {
   checkSource(options)
+  keepHeapSmall()
   const specs = compileSinks(options.sink ?? ['stdout'])
   // A reader that has gone ends the run as a signal does, where there is no other.
   const nobodyLeft = new AbortController()

@@ -268,7 +268,7 @@ t.test('both paths agree on lines of another order, with other keys and other va
     }),
     { numRuns: 2_000 },
   )
-  t.ok(fast > 100, `${fast} of them were read fast`)
+  t.ok(fast > 40, `${fast} of them were read fast`)
 })
 
 /** The same object with its keys the other way round, all the way down. */
