@@ -7,7 +7,7 @@ import { KnownError } from '../errors.js'
 import { escapeForeign } from '../policy/index.js'
 import { decompress, GZIP_MAGIC, isZlibError } from './gzip-stream.js'
 import { withIdleParts } from './idle-parts.js'
-import { reasonOf, unreadable } from './text-file.js'
+import { asUnreadable, reasonOf, unreadable } from './text-file.js'
 
 /** What stands for standard input on a command line. */
 export const STDIN_PATH = '-'
@@ -45,7 +45,7 @@ export async function measureEventFiles(paths: readonly string[]): Promise<numbe
       if (stats.isFile()) await (await open(path, 'r')).close()
       total += stats.size
     } catch (cause) {
-      throw cause instanceof KnownError ? cause : unreadable(path, reasonOf(cause), cause)
+      throw asUnreadable(path, cause)
     }
   }
   return paths.includes(STDIN_PATH) ? undefined : total

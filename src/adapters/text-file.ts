@@ -36,7 +36,7 @@ export async function readTextFile(file: string): Promise<string> {
     if (size > MAX_FILE_BYTES) throw unreadable(file, `it is larger than ${MAX_FILE_BYTES / 1024 / 1024} MiB`)
     bytes = await readFile(file)
   } catch (cause) {
-    throw cause instanceof KnownError ? cause : unreadable(file, reasonOf(cause), cause)
+    throw asUnreadable(file, cause)
   }
   return decodeText(bytes, file)
 }
