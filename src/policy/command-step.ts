@@ -1,16 +1,16 @@
 /** One step of unwrapping: what a shell, an interpreter, a launcher or a package runner is told to run. */
 
 import type { Command, UnwrapStep } from './command.js'
-import { isOption, MAX_OPTIONS, skipOptions, skipSubcommand, splitOption } from './command-options.js'
+import { CLUSTER, isOption, MAX_OPTIONS, skipOptions, skipSubcommand, splitOption } from './command-options.js'
 import { splitShell } from './command-shell.js'
-import { CLUSTER, shellSource, shellTextOption } from './command-text-option.js'
+import { shellSource, shellTextOption } from './command-text-option.js'
 import type { Word, WorkBudget } from './command-words.js'
 import type { Wrapper } from './command-wrappers.js'
+import { packageName } from './package-name.js'
 import { basename } from './tool-name.js'
 
 /** Commands of one `find`. */
 const MAX_BEHIND = 16
-const PACKAGE_VERSION = /(?:@[^/@]*|[=<>~!]=?[^/]*)$/
 
 export interface Unwrapped {
   readonly children: readonly Command[]
@@ -45,7 +45,7 @@ function unwrapShell(command: Command, wrapper: Wrapper, room: number, budget: W
     case 'text':
       return runShellText(command, at, 'shell', room, budget, value)
     case 'script':
-      return one(childAt(command, at, stepOf(command, 'interpreter', 'script')))
+      return one(childAt(command, at, stepOf(command, 'interpreter', 'script'), value))
     case 'input':
       return NOTHING
   }
@@ -105,7 +105,8 @@ function unwrapLauncher(command: Command, wrapper: Wrapper, room: number, budget
   if (isTextOnly || wrapper.questions.has(words[0]?.text ?? '')) return NOTHING
   if (wrapper.after.size > 0) return { children: commandsBehind(command, wrapper, room) }
   if (start === undefined) return NOTHING
-  const at = start + wrapper.positionals
+  // Behind a root or a processor's name some take options again; no command begins like one.
+  const at = wrapper.positionals === 0 ? start : skipOptions(words, start + wrapper.positionals, wrapper)
   if (wrapper.isShellText) return runShellText(command, at, 'launcher', room, budget, restFrom(command, at))
   return one(childAt(command, at, stepOf(command, 'launcher', 'command')))
 }
@@ -145,16 +146,20 @@ function unwrapRunner(command: Command, wrapper: Wrapper, room: number, budget: 
   const start = commandStart(words, wrapper)
   const text = shellTextOption(words, wrapper, optionsEnd(words, wrapper, start))
   if (text !== undefined) return runShellText(command, text.at, 'pkg-runner', room, budget, text.value)
-  const child = start === undefined ? undefined : childAt(command, start, stepOf(command, 'pkg-runner', ''))
-  return child === undefined ? NOTHING : { children: [{ ...child, names: [packageName(child.program)] }] }
+  const step = stepOf(command, 'pkg-runner', '')
+  const child = start === undefined ? undefined : childAt(command, start, step)
+  const own = child === undefined ? [] : [{ ...child, names: [packageName(child.program)] }]
+  return { children: [...namedPackages(command, wrapper, start), ...own].slice(0, room) }
 }
 
-/** `@scope/name@1.2`, `name==1.0`, `github.com/owner/name/cmd/name@latest`: the last name, without the version. */
-export function packageName(written: string): string {
-  const plain = written.replace(/^git\+/, '').slice(0, 512)
-  const version = plain.lastIndexOf('@')
-  const named = version > 0 && !plain.slice(version).includes('/') ? plain.slice(0, version) : plain
-  return basename(named.replace(PACKAGE_VERSION, '')).replace(/\.git$/, '')
+/** `npx -p PACKAGE NAME`: what is fetched need not be called like what it holds. */
+function namedPackages(command: Command, wrapper: Wrapper, start = command.words.length): readonly Command[] {
+  return command.words.slice(0, Math.min(start, MAX_OPTIONS)).flatMap(({ text }, at) => {
+    const { option, value } = splitOption(text)
+    if (!wrapper.packages.has(option)) return []
+    const child = childAt(command, value === undefined ? at + 1 : at, stepOf(command, 'pkg-runner', ''), value)
+    return child === undefined ? [] : [{ ...child, names: [packageName(child.program)], words: [], text: '' }]
+  })
 }
 
 /** The commands of the text that stands at a word. */

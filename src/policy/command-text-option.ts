@@ -1,11 +1,9 @@
 /** The option that holds a text for a shell: `sh -euc '…'`, `su -c '…'`, `env -S '…'`, in all the ways to write it. */
 
-import { isOption, MAX_OPTIONS, splitOption } from './command-options.js'
+import { CLUSTER, isOption, MAX_OPTIONS, splitOption } from './command-options.js'
 import type { Word } from './command-words.js'
 import type { Wrapper } from './command-wrappers.js'
 
-/** Short options in one word, of which the last may take a value. */
-export const CLUSTER = /^-[A-Za-z0]{2,10}$/
 /** Short options of a POSIX shell in one word: `-xec`, `-euo`. */
 const SHELL_CLUSTER = /^[-+][abcefhiklmnoprstuvxBCDEHIOPT]{1,16}$/
 /** One element that holds options and their value, as a script's first line gives it: `-vS nmap -v`. */
@@ -29,12 +27,20 @@ export function shellSource(words: readonly Word[], wrapper: Wrapper): ShellSour
     const text = words[at]?.text ?? ''
     if (text === '--' || text === '-') return { type, at: at + 1 }
     if (!isShellOption(text)) break
-    const { value } = splitOption(text)
-    if (isCommandOption(text) && value !== undefined) return { type: 'text', at, value }
+    const named = sourceOfOption(text, at, wrapper)
+    if (named !== undefined) return named
     type = typeOf(text, wrapper) ?? type
     at += takesValue(text, wrapper) && isPlain(words[at + 1]) ? 2 : 1
   }
   return { type, at }
+}
+
+/** `--command=TEXT`; or a file that is read before anything else, so that it runs for certain. */
+function sourceOfOption(text: string, at: number, { script }: Wrapper): ShellSource | undefined {
+  const { option, value } = splitOption(text)
+  if (isCommandOption(text)) return value === undefined ? undefined : { type: 'text', at, value }
+  if (!script.has(option)) return undefined
+  return value === undefined ? { type: 'script', at: at + 1 } : { type: 'script', at, value }
 }
 
 /** @param end words from here on belong to what is run, and are not looked at. */

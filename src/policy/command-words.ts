@@ -12,7 +12,7 @@ export const MAX_ARGUMENTS = 64 * 1024
 /** More words are not told apart; the text is there all the same. */
 export const MAX_WORDS = 4_096
 
-const ASSIGNMENT = /^[A-Za-z_][A-Za-z0-9_]*\+?=/
+const ASSIGNMENT = /^[A-Za-z_][A-Za-z0-9_]*(?:\[[^\]]{0,64}\])?\+?=/
 
 export interface Word {
   /** Without the quotes that Tetragon, or a shell, wants around it. */

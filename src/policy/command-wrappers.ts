@@ -26,6 +26,7 @@ const entry = z.strictObject({
   shellText: words.optional(),
   after: words.optional(),
   script: words.optional(),
+  packages: words.optional(),
   module: words.optional(),
   code: words.optional(),
 })
@@ -69,6 +70,8 @@ export interface Wrapper {
   readonly shellText: ReadonlySet<string>
   /** Words that the command follows, wherever they stand. */
   readonly after: ReadonlySet<string>
+  /** Options whose value is a package that is fetched, too. */
+  readonly packages: ReadonlySet<string>
   /** Options whose value is a script's path, a module's name, or code. */
   readonly script: ReadonlySet<string>
   readonly module: ReadonlySet<string>
@@ -164,6 +167,7 @@ function wrappersOf(each: z.infer<typeof entry>, kind: WrapperKind): readonly (r
     isShellText: each.isShellText ?? false,
     shellText: new Set(each.shellText),
     after: new Set(each.after),
+    packages: new Set(each.packages),
     script: new Set(each.script),
     module: new Set(each.module),
     code: new Set(each.code),

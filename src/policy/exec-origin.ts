@@ -5,7 +5,7 @@ const MAX_PATH = 4_096
 
 /**
  * - `memfd`: a file in memory without a name on any disk.
- * - `proc-fd`, `dev-fd`: an open file; which one cannot be seen (usually a memfd, or a deleted file).
+ * - `proc-fd`, `dev-fd`: an open (or mapped) file; which one cannot be seen (usually a memfd, or a deleted file).
  * - `shared-memory`: a file on a file system in memory.
  * - `deleted`: a file whose name is gone.
  */
@@ -14,7 +14,8 @@ export const EXEC_ORIGINS = ['memfd', 'proc-fd', 'dev-fd', 'shared-memory', 'del
 export type ExecOrigin = (typeof EXEC_ORIGINS)[number]
 
 const MEMFD = /^\/?memfd:/
-const PROC_FD = /^\/proc\/(?:self|thread-self|\d{1,10})\/(?:task\/\d{1,10}\/)?fd\/\d{1,10}$/
+const PROC_FD =
+  /^\/proc\/(?:self|thread-self|\d{1,10})\/(?:task\/\d{1,10}\/)?(?:fd\/\d{1,10}|map_files\/[0-9a-f]{1,16}-[0-9a-f]{1,16})$/
 const DEV_FD = /^\/dev\/(?:fd\/\d{1,10}|stdin)$/
 const SHARED_MEMORY = /^\/(?:dev|run)\/shm\//
 /** The root directory of some process, mostly the same one. */
@@ -43,7 +44,13 @@ export function isRuntimeInit(args: string, parentName: string | undefined): boo
 
 /** A quick look, for nearly every path is an ordinary one. */
 function mayHaveOrigin(path: string): boolean {
-  return path.includes('fd') || path.includes('shm') || path.includes('stdin') || path.endsWith(DELETED)
+  return (
+    path.includes('fd') ||
+    path.includes('map_files') ||
+    path.includes('shm') ||
+    path.includes('stdin') ||
+    path.endsWith(DELETED)
+  )
 }
 
 /** Without empty parts, `.` and `..`; symbolic links cannot be followed. */

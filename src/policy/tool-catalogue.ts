@@ -38,10 +38,10 @@ export interface NameMatch {
   readonly pattern: string
   /** The form of the name that met the pattern. */
   readonly matchedName: string
-  /** `lower-case`, `extension .sh`, `version -7.94`, `architecture 64`, `marks`, `deleted`, `invisible characters`. */
+  /** `lower-case`, `extension .sh`, `version -7.94`, `architecture 64`, `marks`, `deleted`, `invisible characters`, `look-alike letters`. */
   readonly steps: readonly string[]
   /**
-   * `low`: a weak name. `medium`: completed by a wildcard, or made to look like another by invisible characters, or a
+   * `low`: a weak name. `medium`: completed by a wildcard, or made to look like another one, or a
    * tool that only the strict profile lists. `high`: the rest. The arguments may change it later.
    */
   readonly confidence: Confidence
@@ -142,11 +142,11 @@ export function matchName(table: NameTable, name: string): NameMatch | undefined
   // Whole names first, in every form: `impacket-psexec.py` is impacket's psexec, not merely something of `impacket-*`.
   for (const variant of variants) {
     const found = table.exact.get(variant.name)
-    if (found !== undefined) return matchOf(found, variant, plain.isTrimmed)
+    if (found !== undefined) return matchOf(found, variant, plain.isDisguised)
   }
   for (const variant of variants) {
     const found = table.globs.find(glob => glob.matches(variant.name))
-    if (found !== undefined) return matchOf(found, variant, plain.isTrimmed)
+    if (found !== undefined) return matchOf(found, variant, plain.isDisguised)
   }
   return undefined
 }
@@ -201,10 +201,10 @@ function levelOf(tool: CatalogueTool, pattern: string): number {
   return tool.weak.includes(pattern) ? Math.max(level, TOOL_PROFILES.indexOf('default')) : level
 }
 
-function matchOf(found: ToolName, variant: NameVariant, isTrimmed: boolean): NameMatch {
+function matchOf(found: ToolName, variant: NameVariant, isDisguised: boolean): NameMatch {
   const { tool, pattern, isWeak } = found
   const { name, category, attack, dualUse } = tool
-  const isDoubtful = isTrimmed || pattern.includes('*') || tool.profile === 'strict'
+  const isDoubtful = isDisguised || pattern.includes('*') || tool.profile === 'strict'
   const confidence = isWeak ? 'low' : isDoubtful ? 'medium' : 'high'
   return {
     tool: name,

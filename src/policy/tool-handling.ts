@@ -2,8 +2,8 @@
 
 import type { Command } from './command.js'
 import { skipOptions, skipSubcommand } from './command-options.js'
-import { packageName } from './command-step.js'
 import { findByName } from './command-wrappers.js'
+import { packageName } from './package-name.js'
 import { matchName, type NameMatch, type ToolCatalogue } from './tool-catalogue.js'
 import { basename } from './tool-name.js'
 

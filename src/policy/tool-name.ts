@@ -20,8 +20,10 @@ const MEMFD = 'memfd:'
 const INVISIBLE_START = /^[\s\p{C}]+/u
 const INVISIBLE_END = /[\s\p{C}]$/u
 
-const EXTENSION =
-  /\.(?:sh|bash|py|pyc|pyz|pyw|pl|rb|php|phar|lua|js|mjs|ts|go|ps1|bat|cmd|exe|dll|elf|bin|jar|run|out|appimage|bak|old|orig)$/
+const EXTENSION = new RegExp(
+  '\\.(?:sh|bash|zsh|ksh|fish|csh|awk|tcl|exp|py|pyc|pyo|pyz|pyw|egg|whl|zip|pl|rb|php|phar|lua|luac|js|mjs|cjs|ts|go|' +
+    'ps1|psm1|bat|cmd|exe|dll|elf|bin|jar|war|class|run|out|appimage|bak|old|orig|tmp|new|real)$',
+)
 /** What hides a name from `ls`, or makes it another one than it was: `.xmrig`, `nmap.`, `nmap~`. */
 const MARKS = '._+~-'
 const MARKS_BEFORE = /^[._+~-]{1,8}(?=[a-z0-9])/
@@ -44,6 +46,40 @@ const SUFFIXES: readonly (readonly [string, RegExp])[] = [
   ['version', VERSION],
 ]
 
+/** Anything but the letters, digits and signs of a keyboard. */
+const UNUSUAL = /[^ -~]/
+/** What stands over, under or between letters, and is not seen. */
+const ACCENT_OR_INVISIBLE = /[\p{M}\p{C}]/gu
+/** Letters of other alphabets that look like Latin ones, and these; full-width and styled ones are normalised away. */
+const LOOK_ALIKES: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    a: '\u0430\u03b1\u0251\u0410\u0391',
+    b: '\u0412\u0392\u044c',
+    c: '\u0441\u0421\u03f2',
+    d: '\u0501',
+    e: '\u0435\u0415\u0395',
+    g: '\u0261\u0581',
+    h: '\u04bb\u041d\u0397\u0570',
+    i: '\u0456\u0406\u03b9\u0399\u0131',
+    j: '\u0458\u0408',
+    k: '\u043a\u041a\u03ba\u039a',
+    l: '\u04cf\u04c0',
+    m: '\u041c\u043c\u039c',
+    n: '\u039d\u0578',
+    o: '\u043e\u041e\u03bf\u039f\u0585',
+    p: '\u0440\u0420\u03c1\u03a1',
+    q: '\u051b',
+    s: '\u0455\u0405',
+    t: '\u0422\u0442\u03a4',
+    u: '\u03c5\u057d',
+    v: '\u0475\u03bd',
+    w: '\u051d\u051c',
+    x: '\u0445\u0425\u03c7\u03a7',
+    y: '\u0443\u0423\u03a5',
+    z: '\u0396',
+  }).flatMap(([latin, foreign]) => Array.from(foreign, letter => [letter, latin] as const)),
+)
+
 export interface NameVariant {
   /** Lower case. */
   readonly name: string
@@ -52,8 +88,8 @@ export interface NameVariant {
 }
 
 export interface PlainName extends NameVariant {
-  /** Invisible characters stood around the name: somebody may have wanted it to look like another one. */
-  readonly isTrimmed: boolean
+  /** Invisible characters or foreign letters: somebody may have wanted it to look like another name. */
+  readonly isDisguised: boolean
 }
 
 /**
@@ -90,12 +126,13 @@ export function plainName(written: string): PlainName | undefined {
     steps.push('memfd')
   }
   const trimmed = withoutInvisible(name)
-  const isTrimmed = trimmed !== name
-  if (isTrimmed) steps.push('invisible characters')
-  const lower = trimmed.toLowerCase()
-  if (lower !== trimmed) steps.push('lower-case')
+  if (trimmed !== name) steps.push('invisible characters')
+  const latin = UNUSUAL.test(trimmed) ? asSeen(trimmed) : trimmed
+  if (latin !== trimmed) steps.push('look-alike letters')
+  const lower = latin.toLowerCase()
+  if (lower !== latin) steps.push('lower-case')
   if (lower === '' || lower.length > MAX_NAME_LENGTH) return undefined
-  return { name: lower, steps, isTrimmed }
+  return { name: lower, steps, isDisguised: latin !== name }
 }
 
 /** The name itself first, then what is left when suffixes come off: the fewest first, no name twice. */
@@ -143,4 +180,10 @@ function withoutInvisible(name: string): string {
   let end = from.length
   while (end > 0 && INVISIBLE_END.test(from.slice(Math.max(0, end - 2), end))) end -= 1
   return from.slice(0, end)
+}
+
+/** The name as somebody reads it who knows Latin letters only: no tool has a name of others. */
+function asSeen(name: string): string {
+  const plain = name.normalize('NFKD').replace(ACCENT_OR_INVISIBLE, '')
+  return Array.from(plain, letter => LOOK_ALIKES.get(letter) ?? letter).join('')
 }

@@ -176,6 +176,10 @@ t.test('the commands of a shell text', async t => {
     ['n\\map', ['nmap']],
     ['a \\\nb', ['a b']],
     ["a $'b'", ['a b']],
+    ["$'\\U0000006emap' x", ['nmap x']],
+    ["$'\\UFFFFFFFFnmap'", ['nmap']],
+    ['A[0]=1 nmap x', ['nmap x']],
+    ['noglob nmap x', ['nmap x']],
     ['a "open', ['a open']],
     ["a 'open", ['a open']],
     [';;&|', []],
@@ -378,6 +382,44 @@ t.test('disguises beyond the recorded ones are seen through', async t => {
   for (const [binary, args, expected] of rows) t.equal(summary(inspect(binary, args)), expected, `${binary} ${args}`)
 })
 
+t.test('three hundred made-up disguises, one by one', async t => {
+  const rows: readonly (readonly [string, string, string, string])[] = JSON.parse(
+    readFileSync(new URL('runtime/disguises.json', FIXTURES), 'utf8'),
+  )
+  t.ok(rows.length > 300)
+  for (const [binary, args, tool, matchedOn] of rows) {
+    const found = inspect(binary, args).find(({ kind }) => kind === 'offensive-tool')
+    t.strictSame([found?.code, found?.matchedOn], [tool, matchedOn], `${binary} ${args}`)
+  }
+  const page = readFileSync(new URL('../../docs/detection.md', import.meta.url), 'utf8')
+  t.match(page, `so do ${rows.length} further ones`)
+  const innocent: readonly (readonly [string, string])[] = [
+    ['/usr/bin/rsync', '-avze ssh a b:'],
+    ['/usr/bin/tar', '-I "zstd -T0" -cf nmap.tar nmap'],
+    ['/usr/bin/python3', '-m pdb manage.py'],
+    ['/usr/bin/python3', '-m coverage run -m pytest'],
+    ['/bin/bash', '--rcfile /etc/bash.bashrc -i'],
+    ['/usr/bin/npx', '-p typescript tsc'],
+    ['/usr/bin/env', '- A=1 /app'],
+    ['/usr/bin/caf\u00e9', ''],
+    ['/usr/bin/xargs', '-0n1 echo nmap'],
+    ['/usr/bin/expect', '-c "spawn ssh x"'],
+    ['/usr/bin/python3', '-c "print("import impacket_like")"'],
+  ]
+  for (const [binary, args] of innocent) t.equal(summary(inspect(binary, args)), '', `${binary} ${args}`)
+})
+
+t.test('what a library of a tool is told within an interpreter', async t => {
+  const python = '-c "from impacket.smbconnection import SMBConnection"'
+  t.equal(summary(inspect('/usr/bin/python3', python)), 'offensive-tool impacket-wrapper arg-tell medium')
+  t.equal(summary(inspect('/usr/bin/python3', '-c "from scapy.all import *"')), '')
+  t.equal(
+    summary(inspect('/usr/bin/python3', '-c "from scapy.all import *"', strict)),
+    'offensive-tool scapy arg-tell medium',
+  )
+  t.equal(summary(inspect('/usr/bin/pwsh', '-c Invoke-Mimikatz')), 'offensive-tool mimikatz arg-tell medium')
+})
+
 t.test('innocent programs are left alone', async t => {
   const rows: readonly (readonly [string, string, string?])[] = [
     ['/usr/bin/hydra', 'serve all --dev'],
@@ -450,6 +492,7 @@ t.test('where a program comes from', async t => {
     ['/proc/self/fd/3', 'proc-fd'],
     ['/proc/4711/task/4712/fd/3', 'proc-fd'],
     ['/proc/self/../thread-self/fd/3', 'proc-fd'],
+    ['/proc/self/map_files/400000-401000', 'proc-fd'],
     ['/dev/fd/3', 'dev-fd'],
     ['memfd:x', 'memfd'],
     ['/memfd: (deleted)', 'memfd'],
