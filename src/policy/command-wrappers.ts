@@ -1,48 +1,48 @@
 /** Programs that run another program (policies/command-wrappers.json): what the file may hold, and how it is looked up. */
 
-import { z } from 'zod'
-import { KnownError } from '../errors.js'
-import { CHECKED_ONCE } from './checked-once.js'
+import { choice, flag, list, object, optional, table, text, type ValueOf, whole } from '../shapes/index.js'
+import { readRuleFile } from './rule-file.js'
 
 const MAX_NAME_LENGTH = 64
 
-const word = z.string().min(1).max(MAX_NAME_LENGTH)
+const word = text({ min: 1, max: MAX_NAME_LENGTH })
 /** Lower case; a `*` only at the end. */
-const name = z
-  .string()
-  .max(MAX_NAME_LENGTH)
-  .regex(/^[a-z0-9[][a-z0-9._+[-]*\*?$/, 'is no name of a program')
-const words = z.array(word)
-const entry = z.strictObject({
-  names: z.array(name).min(1),
-  values: words,
-  subcommands: words.optional(),
-  positionals: z.int().min(1).max(4).optional(),
-  assignments: z.boolean().optional(),
-  noCommand: z.boolean().optional(),
-  commandWith: words.optional(),
-  questions: words.optional(),
-  isShellText: z.boolean().optional(),
-  shellText: words.optional(),
-  after: words.optional(),
-  script: words.optional(),
-  packages: words.optional(),
-  module: words.optional(),
-  code: words.optional(),
+const name = text({
+  max: MAX_NAME_LENGTH,
+  pattern: /^[a-z0-9[][a-z0-9._+[-]*\*?$/,
+  otherwise: 'is no name of a program',
 })
-const document = z.strictObject({
-  version: z.literal(1),
-  description: z.string(),
-  shells: z.array(entry),
-  interpreters: z.array(entry),
-  launchers: z.array(entry),
-  packageRunners: z.array(entry),
-  multicall: z.array(name),
-  installers: z.array(entry),
-  packageNames: z.record(z.string(), word),
-  downloaders: z.array(name),
-  lookups: z.array(name),
-  inert: z.array(name),
+const words = list(word)
+const entry = object({
+  names: list(name, { min: 1 }),
+  values: words,
+  subcommands: optional(words),
+  positionals: optional(whole(1, 4)),
+  assignments: optional(flag()),
+  noCommand: optional(flag()),
+  commandWith: optional(words),
+  questions: optional(words),
+  isShellText: optional(flag()),
+  shellText: optional(words),
+  after: optional(words),
+  script: optional(words),
+  packages: optional(words),
+  module: optional(words),
+  code: optional(words),
+})
+const document = object({
+  version: choice([1]),
+  description: text(),
+  shells: list(entry),
+  interpreters: list(entry),
+  launchers: list(entry),
+  packageRunners: list(entry),
+  multicall: list(name),
+  installers: list(entry),
+  packageNames: table(word),
+  downloaders: list(name),
+  lookups: list(name),
+  inert: list(name),
 })
 
 export type WrapperKind = 'shell' | 'interpreter' | 'launcher' | 'pkg-runner' | 'multicall'
@@ -97,12 +97,8 @@ export interface CommandWrappers {
 
 /** @throws KnownError POLICY_INVALID that names the file and the field; the first problem only. */
 export function compileCommandWrappers(data: unknown, file: string): CommandWrappers {
-  const parsed = document.safeParse(data, CHECKED_ONCE)
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]
-    throw new KnownError('POLICY_INVALID', `${file}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'is invalid'}`)
-  }
-  const { shells, interpreters, launchers, packageRunners, multicall, installers, ...rest } = parsed.data
+  const parsed = readRuleFile(document, data, file)
+  const { shells, interpreters, launchers, packageRunners, multicall, installers, ...rest } = parsed
   return {
     runners: tableOf([
       ...launchers.flatMap(each => wrappersOf(each, 'launcher')),
@@ -154,7 +150,7 @@ function tableOf<Value>(entries: readonly (readonly [string, Value])[]): NameTab
   }
 }
 
-function wrappersOf(each: z.infer<typeof entry>, kind: WrapperKind): readonly (readonly [string, Wrapper])[] {
+function wrappersOf(each: ValueOf<typeof entry>, kind: WrapperKind): readonly (readonly [string, Wrapper])[] {
   const wrapper: Wrapper = {
     kind,
     values: new Set(each.values),

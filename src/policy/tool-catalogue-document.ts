@@ -1,9 +1,8 @@
 /** The catalogue of offensive tools as its file holds it (policies/offensive-tools.json): shape, and what names may be. */
 
-import { z } from 'zod'
-import { KnownError } from '../errors.js'
-import { CHECKED_ONCE } from './checked-once.js'
+import { choice, flag, list, object, optional, text } from '../shapes/index.js'
 import { countStars, MAX_STARS } from './glob.js'
+import { readRuleFile, ruleFileError } from './rule-file.js'
 import { MAX_NAME_LENGTH } from './tool-name.js'
 
 /** From the fewest findings to the most; each profile holds the one before. */
@@ -15,19 +14,19 @@ const FEWEST_LITERALS = 3
 /** Lower case, and nothing that a glob compiler could read as more than itself, but for `*`. */
 const NAME_PATTERN = /^[a-z0-9._+*-]+$/
 
-const name = z.string().min(1).max(MAX_NAME_LENGTH)
-const tool = z.strictObject({
-  name: z.string().min(1).max(100),
-  profile: z.enum(TOOL_PROFILES),
-  category: z.string().min(1).max(100),
-  attack: z.array(z.string().regex(/^T\d{4}(?:\.\d{3})?$/, 'is no ATT&CK technique id')),
-  dualUse: z.boolean(),
-  listedBy: z.array(z.string().min(1)),
-  patterns: z.array(name).min(1),
-  weak: z.array(name).optional(),
-  strictOnly: z.array(name).optional(),
+const name = text({ min: 1, max: MAX_NAME_LENGTH })
+const tool = object({
+  name: text({ min: 1, max: 100 }),
+  profile: choice(TOOL_PROFILES),
+  category: text({ min: 1, max: 100 }),
+  attack: list(text({ pattern: /^T\d{4}(?:\.\d{3})?$/, otherwise: 'is no ATT&CK technique id' })),
+  dualUse: flag(),
+  listedBy: list(text({ min: 1 })),
+  patterns: list(name, { min: 1 }),
+  weak: optional(list(name)),
+  strictOnly: optional(list(name)),
 })
-const catalogue = z.strictObject({ version: z.literal(1), description: z.string(), tools: z.array(tool) })
+const catalogue = object({ version: choice([1]), description: text(), tools: list(tool) })
 
 export interface CatalogueTool {
   /** Unique; what `runtime.tools.remove` and exceptions name. */
@@ -62,20 +61,16 @@ export interface ToolCatalogueDocument {
  * @throws KnownError POLICY_INVALID that names the file, the tool and the field; the first problem only.
  */
 export function parseToolCatalogue(data: unknown, file: string): ToolCatalogueDocument {
-  const parsed = catalogue.safeParse(data, CHECKED_ONCE)
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]
-    throw invalid(file, fieldOf(data, issue?.path ?? []), issue?.message ?? 'is not a tool catalogue')
-  }
-  const tools = parsed.data.tools.map(({ weak = [], strictOnly = [], ...rest }) => ({ ...rest, weak, strictOnly }))
+  const document = readRuleFile(catalogue, data, file)
+  const tools = document.tools.map(({ weak = [], strictOnly = [], ...rest }) => ({ ...rest, weak, strictOnly }))
   const names = new Set<string>()
   const owners = new Map<string, string>()
   for (const entry of tools) {
-    if (names.has(entry.name)) throw invalid(file, entry.name, 'the tool stands here twice')
+    if (names.has(entry.name)) throw ruleFileError(file, entry.name, 'the tool stands here twice')
     names.add(entry.name)
     for (const pattern of entry.patterns) {
       const problem = problemOfToolPattern(pattern) ?? problemOfOwner(owners.get(pattern))
-      if (problem !== undefined) throw invalid(file, `${entry.name}: pattern ${JSON.stringify(pattern)}`, problem)
+      if (problem !== undefined) throw ruleFileError(file, `${entry.name}: pattern ${JSON.stringify(pattern)}`, problem)
       owners.set(pattern, entry.name)
     }
     checkSubset(file, entry, 'weak', entry.weak, 'patterns', entry.patterns)
@@ -107,27 +102,6 @@ function checkSubset(
 ): void {
   const stray = part.find(pattern => !whole.includes(pattern))
   if (stray !== undefined) {
-    throw invalid(file, `${entry.name}: ${field}`, `${JSON.stringify(stray)} is not among its ${wholeField}`)
+    throw ruleFileError(file, `${entry.name}: ${field}`, `${JSON.stringify(stray)} is not among its ${wholeField}`)
   }
-}
-
-/** `tools[3] (nmap).patterns[0]`: an index alone is hard to find in a file of hundreds of lines. */
-function fieldOf(data: unknown, path: readonly PropertyKey[]): string {
-  let text = ''
-  let value = data
-  for (const step of path) {
-    text += typeof step === 'number' ? `[${step}]` : `${text === '' ? '' : '.'}${String(step)}`
-    value = childOf(value, step)
-    const named = childOf(value, 'name')
-    if (typeof step === 'number' && typeof named === 'string') text += ` (${named.slice(0, 100)})`
-  }
-  return text
-}
-
-function childOf(value: unknown, key: PropertyKey): unknown {
-  return typeof value === 'object' && value !== null && Object.hasOwn(value, key) ? Reflect.get(value, key) : undefined
-}
-
-function invalid(file: string, where: string, problem: string): KnownError {
-  return new KnownError('POLICY_INVALID', `${file}: ${where === '' ? '' : `${where}: `}${problem}`)
 }

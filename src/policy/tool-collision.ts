@@ -1,31 +1,24 @@
 /** Names that a tool shares with an innocent program (policies/name-collisions.json), and how to tell the two apart. */
 
-import { z } from 'zod'
-import { KnownError } from '../errors.js'
-import { CHECKED_ONCE } from './checked-once.js'
+import { choice, list, object, optional, text } from '../shapes/index.js'
+import { readRuleFile } from './rule-file.js'
 import { compileExpression, MAX_TEXT, problemOfExpression } from './tool-expression.js'
 
-const expression = z.string().superRefine((source, context) => {
-  const problem = problemOfExpression(source)
-  if (problem !== undefined) context.addIssue(problem)
+const expression = text({ problemOf: problemOfExpression })
+const innocence = object({
+  arguments: optional(list(expression, { min: 1 })),
+  unless: optional(list(expression)),
+  images: optional(list(text({ pattern: /^[a-z0-9._/-]+$/ }), { min: 1 })),
 })
-const innocence = z.strictObject({
-  arguments: z.array(expression).min(1).optional(),
-  unless: z.array(expression).optional(),
-  images: z
-    .array(z.string().regex(/^[a-z0-9._/-]+$/))
-    .min(1)
-    .optional(),
+const collision = object({
+  tool: text({ min: 1, max: 100 }),
+  rule: text({ pattern: /^[a-z0-9-]+$/ }),
+  names: list(text({ min: 1, max: 100 }), { min: 1 }),
+  legit: text(),
+  innocent: optional(list(innocence)),
+  requires: optional(list(expression)),
 })
-const collision = z.strictObject({
-  tool: z.string().min(1).max(100),
-  rule: z.string().regex(/^[a-z0-9-]+$/),
-  names: z.array(z.string().min(1).max(100)).min(1),
-  legit: z.string(),
-  innocent: z.array(innocence).optional(),
-  requires: z.array(expression).optional(),
-})
-const document = z.strictObject({ version: z.literal(1), description: z.string(), collisions: z.array(collision) })
+const document = object({ version: choice([1]), description: text(), collisions: list(collision) })
 
 interface Innocence {
   readonly args: readonly RegExp[]
@@ -57,13 +50,9 @@ export type Likeness = 'innocent' | 'tool' | 'open'
 
 /** @throws KnownError POLICY_INVALID that names the file and the field; the first problem only. */
 export function compileCollisions(data: unknown, file: string): Collisions {
-  const parsed = document.safeParse(data, CHECKED_ONCE)
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]
-    throw new KnownError('POLICY_INVALID', `${file}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'is invalid'}`)
-  }
+  const parsed = readRuleFile(document, data, file)
   const compiled = new Map<string, Collision>()
-  for (const { innocent = [], requires = [], ...rest } of parsed.data.collisions) {
+  for (const { innocent = [], requires = [], ...rest } of parsed.collisions) {
     const each: Collision = {
       ...rest,
       innocent: innocent.map(one => ({

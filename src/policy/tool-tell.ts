@@ -1,39 +1,35 @@
 /** Argument tells (policies/argument-tells.json): what a tool is told to do betrays it under any name. */
 
-import { z } from 'zod'
-import { KnownError } from '../errors.js'
-import { CHECKED_ONCE } from './checked-once.js'
+import { choice, flag, list, object, optional, text } from '../shapes/index.js'
 import type { Command } from './command.js'
 import type { CommandLine } from './command-line.js'
 import { type CommandWrappers, withoutVersion } from './command-wrappers.js'
+import { readRuleFile } from './rule-file.js'
 import { TOOL_PROFILES, type ToolProfile } from './tool-catalogue-document.js'
 import { compileExpression, MAX_TEXT, problemOfExpression } from './tool-expression.js'
 
 /** Where the system keeps its programs: an `ls` from elsewhere is not taken for one that only handles text. */
 const SYSTEM_PATH = /^(?:\/(?:usr\/(?:local\/)?)?s?bin\/)?[^/]*$/
 
-const expression = z.string().superRefine((source, context) => {
-  const problem = problemOfExpression(source)
-  if (problem !== undefined) context.addIssue(problem)
-})
-const strings = z.array(z.string().min(1).max(100))
-const tell = z.strictObject({
-  id: z.string().regex(/^[a-z0-9]+(?:[.-][a-z0-9]+)*$/),
-  tool: z.string().min(1).max(100),
-  profile: z.enum(TOOL_PROFILES),
-  attack: z.array(z.string().regex(/^T\d{4}(?:\.\d{3})?$/)),
+const expression = text({ problemOf: problemOfExpression })
+const strings = list(text({ min: 1, max: 100 }))
+const tell = object({
+  id: text({ pattern: /^[a-z0-9]+(?:[.-][a-z0-9]+)*$/ }),
+  tool: text({ min: 1, max: 100 }),
+  profile: choice(TOOL_PROFILES),
+  attack: list(text({ pattern: /^T\d{4}(?:\.\d{3})?$/ })),
   sources: strings,
-  alone: z.boolean().optional(),
-  proof: z.boolean().optional(),
-  script: z.boolean().optional(),
-  inert: z.boolean().optional(),
-  commands: strings.optional(),
-  except: strings.optional(),
-  literals: strings.min(1),
-  all: z.array(expression).min(1),
-  not: z.array(expression).optional(),
+  alone: optional(flag()),
+  proof: optional(flag()),
+  script: optional(flag()),
+  inert: optional(flag()),
+  commands: optional(strings),
+  except: optional(strings),
+  literals: list(text({ min: 1, max: 100 }), { min: 1 }),
+  all: list(expression, { min: 1 }),
+  not: optional(list(expression)),
 })
-const document = z.strictObject({ version: z.literal(1), description: z.string(), tells: z.array(tell) })
+const document = object({ version: choice([1]), description: text(), tells: list(tell) })
 
 export interface Tell {
   readonly id: string
@@ -64,12 +60,8 @@ export interface TellMatch {
 
 /** @throws KnownError POLICY_INVALID that names the file, the tell and the field; the first problem only. */
 export function compileTells(data: unknown, file: string): readonly Tell[] {
-  const parsed = document.safeParse(data, CHECKED_ONCE)
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]
-    throw new KnownError('POLICY_INVALID', `${file}: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'is invalid'}`)
-  }
-  return parsed.data.tells.map(each => ({
+  const parsed = readRuleFile(document, data, file)
+  return parsed.tells.map(each => ({
     id: each.id,
     tool: each.tool,
     profile: each.profile,
