@@ -106,8 +106,11 @@ export function openFindingStore(directory: string, sinks: readonly OutboxSink[]
     for (const fingerprint of forgotten) forget.run([fingerprint])
     if (isAnyRetired || forgetBefore !== undefined) retired.prune(forgetBefore)
     unqueue.run([])
-    for (const finding of pending) queue.run([JSON.stringify(finding)])
-    outbox.put(pending)
+    for (const finding of pending) {
+      const json = JSON.stringify(finding)
+      queue.run([json])
+      outbox.put(finding, json)
+    }
     if (position !== undefined) writeRun(database, 'position', position)
     writeRun(database, 'watch', watch)
   }

@@ -20,6 +20,9 @@ export const OUTBOX_TABLES = `
   CREATE INDEX deliveries_in_order ON deliveries (sink, id);
 `
 
+/** So many that wait are at hand in memory too, of some kilobytes each: most are sent at once, and need no reading back. */
+const MAX_AT_HAND = 1_000
+
 /** A receiver whose findings wait in the file. */
 export interface OutboxSink {
   readonly name: string
@@ -27,11 +30,16 @@ export interface OutboxSink {
 }
 
 export interface Outbox {
-  /** Inside the transaction that saves the findings. */
-  put(findings: readonly Finding[]): void
+  /** Inside the transaction that saves the findings. @param json of the finding. */
+  put(finding: Finding, json: string): void
   queueOf(sink: string): DeliveryQueue
   /** What waits for sinks that are not there: kept for when they come back. */
   readonly stranded: readonly { readonly sink: string; readonly count: number }[]
+}
+
+interface AtHand {
+  readonly finding: Finding
+  readonly json: string
 }
 
 export function createOutbox(database: SqliteDatabase, sinks: readonly OutboxSink[]): Outbox {
@@ -40,24 +48,29 @@ export function createOutbox(database: SqliteDatabase, sinks: readonly OutboxSin
   const sizes = readSizes(database)
   const names = new Set(sinks.map(({ name }) => name))
   const stranded = [...sizes].flatMap(([sink, count]) => (names.has(sink) ? [] : [{ sink, count }]))
+  const atHand = new Map<number, AtHand>()
   return {
-    put(findings) {
-      for (const finding of findings) {
-        const json = JSON.stringify(finding)
-        for (const { name, isWanted } of sinks) {
-          if (!isWanted(finding)) continue
-          const isNew = has.get([name, finding.fingerprint]) === undefined
-          insert.run([name, finding.fingerprint, json])
-          if (isNew) sizes.set(name, (sizes.get(name) ?? 0) + 1)
-        }
+    put(finding, json) {
+      for (const { name, isWanted } of sinks) {
+        if (!isWanted(finding)) continue
+        const superseded = numberIn(has.get([name, finding.fingerprint]))
+        const { lastInsertRowid } = insert.run([name, finding.fingerprint, json])
+        if (superseded === undefined) sizes.set(name, (sizes.get(name) ?? 0) + 1)
+        else atHand.delete(superseded)
+        if (atHand.size < MAX_AT_HAND) atHand.set(Number(lastInsertRowid), { finding, json })
       }
     },
-    queueOf: sink => createQueue(database, sink, sizes),
+    queueOf: sink => createQueue(database, sink, sizes, atHand),
     stranded,
   }
 }
 
-function createQueue(database: SqliteDatabase, sink: string, sizes: Map<string, number>): DeliveryQueue {
+function createQueue(
+  database: SqliteDatabase,
+  sink: string,
+  sizes: Map<string, number>,
+  atHand: Map<number, AtHand>,
+): DeliveryQueue {
   const first = database.prepare('SELECT id, finding FROM deliveries WHERE sink = ? ORDER BY id LIMIT ?').raw(true)
   const remove = database.prepare('DELETE FROM deliveries WHERE id = ?')
   const replace = database.prepare(
@@ -75,6 +88,7 @@ function createQueue(database: SqliteDatabase, sink: string, sizes: Map<string, 
       if (database.inTransaction) database.exec('ROLLBACK')
       throw error
     }
+    for (const id of ids) atHand.delete(id)
     sizes.set(sink, Math.max(0, (sizes.get(sink) ?? 0) - removed))
   }
   return {
@@ -90,7 +104,7 @@ function createQueue(database: SqliteDatabase, sink: string, sizes: Map<string, 
       for (const row of first.iterate([sink, count])) {
         const [id, json]: readonly unknown[] = Array.isArray(row) ? row : []
         if (typeof id !== 'number' || typeof json !== 'string') continue
-        const finding = parseFinding(JSON.parse(json))
+        const finding = readBack(json, atHand.get(id))
         if (finding === undefined) unreadable.push(id)
         else deliveries.push({ id, finding })
       }
@@ -103,8 +117,19 @@ function createQueue(database: SqliteDatabase, sink: string, sizes: Map<string, 
     settle: deliveries => drop(deliveries.map(({ id }) => id)),
     postpone({ id }) {
       replace.run([id])
+      atHand.delete(id)
     },
   }
+}
+
+/** What was rolled back may have left its number to another. */
+function readBack(json: string, known: AtHand | undefined): Finding | undefined {
+  return known?.json === json ? known.finding : parseFinding(JSON.parse(json))
+}
+
+function numberIn(row: unknown): number | undefined {
+  const value: unknown = Array.isArray(row) ? row[0] : undefined
+  return typeof value === 'number' ? value : undefined
 }
 
 function readSizes(database: SqliteDatabase): Map<string, number> {

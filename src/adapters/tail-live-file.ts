@@ -3,13 +3,15 @@
  * truncation. Truncation shows in its size, or, when it has grown past the old offset again, in its first bytes.
  */
 
+import { readSync } from 'node:fs'
 import { type FileHandle, open, stat } from 'node:fs/promises'
 import { beginsWith, type FileMark, HEAD_BYTES } from './checkpoint.js'
+import { createLoopTurns } from './loop-turn.js'
 import type { LiveNeighbour } from './tail-backup-reader.js'
 import { Cursor, countLeadingNuls } from './tail-cursor.js'
 import { isMissing, reasonOf, unreadable } from './text-file.js'
 
-const READ_BYTES = 256 * 1024
+const READ_BYTES = 512 * 1024
 const NEWLINE = 0x0a
 
 /** `moved`: another file stands under the path. `absent`: none does; its successor may be on its way. */
@@ -21,6 +23,7 @@ export class LiveFile {
   readonly #handle: FileHandle
   /** For all reads: the memory of a new one is cleared by the system each time, and given back late. */
   readonly #buffer = Buffer.allocUnsafeSlow(READ_BYTES)
+  readonly #turns = createLoopTurns()
   readonly #beginning = Buffer.allocUnsafeSlow(HEAD_BYTES)
 
   private constructor(path: string, handle: FileHandle, identity: string) {
@@ -61,13 +64,18 @@ export class LiveFile {
     return true
   }
 
-  /** @returns the next bytes, undefined at the end for now, or `truncated`. They are overwritten by the next read. */
+  /**
+   * Not by a thread: to hand it over costs more than the read. So the rest of the process gets its turns here.
+   *
+   * @returns the next bytes, undefined at the end for now, or `truncated`. They are overwritten by the next read.
+   */
   async read(): Promise<Buffer | 'truncated' | undefined> {
+    await this.#turns()
     const { cursor } = this
-    const { bytesRead, buffer } = await this.#handle.read(this.#buffer, 0, READ_BYTES, cursor.offset)
-    const bytes = buffer.subarray(0, bytesRead)
+    const bytesRead = readSync(this.#handle.fd, this.#buffer, 0, READ_BYTES, cursor.offset)
+    const bytes = this.#buffer.subarray(0, bytesRead)
     // Only what was there before the file was truncated may follow what was read before.
-    if (!(await this.#isUnchanged())) return 'truncated'
+    if (!this.#isUnchanged()) return 'truncated'
     if (bytesRead === 0) return undefined
     cursor.advance(bytes)
     return bytes
@@ -102,10 +110,10 @@ export class LiveFile {
   }
 
   /** Whether the file still begins as it did. */
-  async #isUnchanged(): Promise<boolean> {
+  #isUnchanged(): boolean {
     const { head, start } = this.cursor
-    const { bytesRead, buffer } = await this.#handle.read(this.#beginning, 0, head.length, start)
-    return bytesRead === head.length && buffer.subarray(0, bytesRead).equals(head)
+    const bytesRead = readSync(this.#handle.fd, this.#beginning, 0, head.length, start)
+    return bytesRead === head.length && this.#beginning.compare(head, 0, bytesRead, 0, bytesRead) === 0
   }
 
   async #begin(): Promise<{ start: number; head: Buffer }> {

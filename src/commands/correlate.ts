@@ -93,7 +93,6 @@ export function correlateCommand(io: CommandIo): Command {
 
 async function follow(options: CorrelateCommandOptions, processIo: CommandIo): Promise<void> {
   checkSource(options)
-  keepHeapSmall()
   const specs = compileSinks(options.sink ?? ['stdout'])
   // A reader that has gone ends the run as a signal does, where there is no other.
   const nobodyLeft = new AbortController()
@@ -127,6 +126,8 @@ async function follow(options: CorrelateCommandOptions, processIo: CommandIo): P
     const agentLosses = watchMetrics(options.tetragonMetrics, watching.signal, io)
     const known = { policy, catalogue, journal, inventory, audit, agentLosses }
     const pipeline = { ...known, stats, now, policyPaths, emit, archive, staleMs }
+    // What the start leaves behind is not worth a collection.
+    keepHeapSmall()
     for await (const finding of correlate(source, pipeline)) {
       ops?.found(finding)
       await sinks.give(finding)

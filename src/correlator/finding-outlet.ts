@@ -14,7 +14,9 @@ import type { WatchClock } from './watch-clock.js'
 
 /** Without news nothing is saved more often. */
 const SAVE_MS = 1_000
-/** Under load saving takes at most a tenth of the time; news wait for as long. */
+/** Under load saving takes at most a hundredth of the time as long as news need not wait for more than a second... */
+const LONG_REST = 100
+/** ...and at most a tenth in any case. */
 const REST = 10
 
 export interface OutletOptions {
@@ -79,7 +81,8 @@ export class FindingOutlet {
     if (!store.hasNews && !this.#isMoved && !this.#isUpdateDue && !store.hasUnsaved) return false
     if (store.isFull) return true
     const pauseMs = store.hasNews ? 0 : SAVE_MS
-    return hasPassed(this.#savedAt, isIdle ? pauseMs : Math.max(pauseMs, REST * this.#saveMs), now())
+    const restMs = Math.max(REST * this.#saveMs, Math.min(LONG_REST * this.#saveMs, SAVE_MS))
+    return hasPassed(this.#savedAt, isIdle ? pauseMs : Math.max(pauseMs, restMs), now())
   }
 
   *#giveOut(findings: readonly Finding[]): Generator<Finding> {

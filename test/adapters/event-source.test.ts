@@ -254,6 +254,29 @@ t.test('a followed file', async t => {
   })
 })
 
+t.test('while a long file is read, the rest of the process has its turns', async t => {
+  const path = join(t.testdir(), 'log')
+  await writeFile(path, '')
+  const bytes = 64 * 1024 * 1024
+  await truncate(path, bytes)
+  const stdin = Readable.from([])
+  const readers = [
+    (signal: AbortSignal) => readEventFiles([path], { stdin, signal, isBufferReused: true }),
+    (signal: AbortSignal) => tailFile(path, { fromStart: true, now: Date.now, signal }),
+  ]
+  for (const open of readers) {
+    const stop = new AbortController()
+    let read = 0
+    for await (const part of open(stop.signal)) {
+      if (part.type !== 'bytes') continue
+      if (read === 0) setTimeout(() => stop.abort(), 1)
+      read += part.bytes.length
+      for (const until = performance.now() + 3; performance.now() < until; );
+    }
+    t.ok(read > 0 && read < bytes, `stopped after ${read} bytes`)
+  }
+})
+
 t.test('a rotated file', async t => {
   t.test('is not mistaken for the one that has its name by now', async t => {
     const dir = t.testdir({ 'log.1': 'a\n' })

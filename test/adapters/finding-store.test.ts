@@ -190,6 +190,41 @@ t.test(
   },
 )
 
+t.test('what waits for a sink is what the file says, whatever was there before', async t => {
+  const directory = t.testdir()
+  const given: Finding[] = []
+  const bytes = bytesOf(WORKLOADS.map(workload => eventOf({ pod: podOf({ workload }) })))
+  await live(directory, bytes, { sizes: [], tickMs: 0 }, given)
+  const [web, api] = given
+  assert(web !== undefined && api !== undefined)
+  const sinks = [{ name: 'hec', isWanted: () => true }]
+  const changes = { findings: [], forgotten: [], position: undefined, watch: { since: 0, until: 0 } }
+  const first = openFindingStore(directory, sinks)
+  const queue = first.outbox.queueOf('hec')
+  first.claim()
+  first.save({ ...changes, pending: [web, api] })
+  first.save({ ...changes, pending: [{ ...web, count: 7 }] })
+  t.match(queue.take(9), [
+    { id: 2, finding: { fingerprint: api.fingerprint } },
+    { id: 3, finding: { ...web, count: 7 } },
+  ])
+  const [head] = queue.take(1)
+  assert(head !== undefined)
+  queue.postpone(head)
+  t.match(queue.take(9), [{ finding: { count: 7 } }, { id: 4, finding: { fingerprint: api.fingerprint } }])
+  queue.settle(queue.take(9))
+  t.same(queue.take(9), [])
+  // What cannot be written leaves no trace: its number goes to what another process writes.
+  const unwritable = { ...changes, watch: { since: 0, until: 1n as unknown as number } }
+  t.throws(() => first.save({ ...unwritable, pending: [web] }), TypeError)
+  const second = openFindingStore(directory, sinks)
+  second.claim()
+  second.save({ ...changes, pending: [api] })
+  t.match(queue.take(9), [{ id: 5, finding: { fingerprint: api.fingerprint } }])
+  first.close()
+  second.close()
+})
+
 t.test('what made room in memory is kept, recalled, resolved when it is not seen again, and forgotten', async t => {
   const directory = t.testdir()
   const hour = 3_600_000
