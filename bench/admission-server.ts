@@ -53,7 +53,7 @@ function answer(message: FromServer): void {
 
 /** A module of the compiled program, with the types of its source. */
 function compiled(path: string): Promise<unknown> {
-  return import(new URL(`../dist/${path}`, import.meta.url).href)
+  return import(new URL(`../build/${path}`, import.meta.url).href)
 }
 
 /** The least that any webhook on Fastify does: TLS, HTTP, the body parsed by Fastify's own parser, an answer. It judges nothing. */

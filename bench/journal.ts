@@ -95,7 +95,7 @@ async function microsPerRecord(work: () => void, millis: number): Promise<number
 
 /** The compiled program's modules, with the types of their sources: a TypeScript loader wraps every closure. */
 function compiled(path: string): Promise<unknown> {
-  return import(new URL(`../dist/${path}`, import.meta.url).href)
+  return import(new URL(`../build/${path}`, import.meta.url).href)
 }
 
 async function openJournal(folder: string) {

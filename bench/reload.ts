@@ -11,7 +11,7 @@ import { digits, formatMicros, median, type Plan, type Row, spreadOf } from './m
 const SMALL = 10
 const LARGE = 100_000
 /** The compiled program: under a loader, a thread takes a second to start. */
-const PROGRAM = '../dist/adapters/policy-watch.js'
+const PROGRAM = '../build/adapters/policy-watch.js'
 const SILENT = { info() {}, warn() {}, error() {} }
 
 /** How a policy may write its entries, longest last. */

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { Command, CommanderError } from 'commander'
 import type { CommandIo } from './commands/command-io.js'
 import { EXIT_USAGE, KnownError } from './errors.js'
+import { ownFile } from './own-files.js'
 import { escapeForeign } from './policy/escape-foreign.js'
 
 /** sysexits: a bug of ours. */
@@ -143,8 +144,7 @@ function report(error: unknown, io: CommandIo): number {
 }
 
 function readVersion(): string {
-  const file = new URL('../package.json', import.meta.url)
-  const manifest: unknown = JSON.parse(readFileSync(file, 'utf8'))
+  const manifest: unknown = JSON.parse(readFileSync(ownFile('package.json'), 'utf8'))
   const version =
     typeof manifest === 'object' && manifest !== null && 'version' in manifest ? manifest.version : undefined
   return String(version)

@@ -115,6 +115,14 @@ t.test('the environment is read in one place at most, and nothing ends the proce
   for (const { path, text } of sources) t.notMatch(text, /\bprocess\.exit\(/, path)
 })
 
+t.test('one file knows where the own files of the package are; the pure parts ask for none', async t => {
+  const knowing = sources.filter(({ text }) => /\bimport\.meta\b/.test(text)).map(({ path }) => path)
+  t.same(knowing.sort(), ['cli.ts', 'own-files.ts'], 'cli.ts asks whether it was started')
+  for (const { path, folder } of sources.filter(({ imports }) => imports.includes('own-files.ts'))) {
+    t.ok(['', 'adapters', 'commands'].includes(folder), path)
+  }
+})
+
 t.test('there is no import cycle', async t => {
   const graph = new Map(sources.map(({ path, imports }) => [path, imports.filter(isOurs)]))
   const done = new Set<string>()

@@ -3,6 +3,7 @@
 import { mkdirSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import { KnownError } from '../errors.js'
+import { threadFile } from '../own-files.js'
 import type { DecisionRecord } from '../webhook/decision-record.js'
 import { retryKeyOf } from '../webhook/decision-record.js'
 import type { DecisionRecorder } from '../webhook/ports.js'
@@ -16,8 +17,6 @@ import { KeyedDigest } from './keyed-digest.js'
 const RETRY_WINDOW_MS = 60_000
 /** The oldest keys make room: an attacker's flood costs memory for so many and no more. */
 const MAX_RETRY_KEYS = 20_000
-/** Beside this file: compiled it is JavaScript, under a loader it is the source. */
-const WORKER_FILE = import.meta.url.endsWith('.ts') ? './journal-worker.ts' : './journal-worker.js'
 const HEARTBEAT_INTERVAL_MS = 2_000
 const CLOSE_DEADLINE_MS = 5_000
 
@@ -55,7 +54,7 @@ export async function openJournalWriter(directory: string, options: JournalWrite
   }
   const { runId, retention = DEFAULT_RETENTION } = options
   const workerData: JournalThreadData = { directory, runId, started: options.now(), retention }
-  const worker = new Worker(new URL(WORKER_FILE, import.meta.url), { workerData })
+  const worker = new Worker(threadFile('adapters/journal-worker'), { workerData })
   await untilOpened(worker)
   // The server keeps the process alive, not its journal.
   worker.unref()

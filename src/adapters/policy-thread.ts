@@ -8,14 +8,13 @@ import { stat } from 'node:fs/promises'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
 import { KnownError } from '../errors.js'
+import { threadFile } from '../own-files.js'
 import type { CompiledPolicy, PolicyDraft } from '../policy/index.js'
 import { assembleBetweenTurns, draftPolicy } from './policy-files.js'
 import { PolicyCollector, type PolicyPart } from './policy-parts.js'
 import type { FromPolicyThread, PolicyThreadData } from './policy-worker.js'
 import { expandPath } from './text-file.js'
 
-/** Beside this file: compiled it is JavaScript, under a loader it is the source. */
-const WORKER_FILE = import.meta.url.endsWith('.ts') ? './policy-worker.ts' : './policy-worker.js'
 /** So much is read in place in some 10 ms; to start a thread takes 100 ms and more. */
 const SMALL_BYTES = 8 * 1024
 /** Node's code for a thread that needs more memory than it may have. */
@@ -48,7 +47,7 @@ async function draftAside(paths: readonly string[], signal: AbortSignal): Promis
   signal.throwIfAborted()
   const { port1: port, port2 } = new MessageChannel()
   const workerData: PolicyThreadData = { paths, port: port2 }
-  const worker = new Worker(new URL(WORKER_FILE, import.meta.url), { workerData, transferList: [port2] })
+  const worker = new Worker(threadFile('adapters/policy-worker'), { workerData, transferList: [port2] })
   // What goes wrong rejects the promises below; what goes wrong after that has nobody to tell.
   worker.on('error', () => {})
   const answered = new AbortController()

@@ -2,9 +2,10 @@
 
 import { fileURLToPath } from 'node:url'
 import { KnownError } from '../errors.js'
+import { ownFile } from '../own-files.js'
 import { readTextFile } from './text-file.js'
 
-const SHIPPED = fileURLToPath(new URL('../../policies/splunk-offensive-tools.json', import.meta.url))
+const SHIPPED = fileURLToPath(ownFile('policies/splunk-offensive-tools.json'))
 
 /** @throws KnownError when the shipped file is missing or damaged. */
 export async function loadSplunkToolNames(): Promise<readonly string[]> {

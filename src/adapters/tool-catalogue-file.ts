@@ -2,6 +2,7 @@
 
 import { fileURLToPath } from 'node:url'
 import { KnownError } from '../errors.js'
+import { ownFile } from '../own-files.js'
 import {
   compileToolCatalogue,
   compileToolRules,
@@ -24,7 +25,7 @@ export async function loadToolCatalogue(runtime: RuntimeTools): Promise<ToolCata
 }
 
 async function readShipped(name: string): Promise<{ readonly data: unknown; readonly file: string }> {
-  const file = fileURLToPath(new URL(`../../policies/${name}`, import.meta.url))
+  const file = fileURLToPath(ownFile(`policies/${name}`))
   try {
     return { data: JSON.parse(await readTextFile(file)), file }
   } catch (cause) {

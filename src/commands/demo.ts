@@ -17,6 +17,7 @@ import type { Finding } from '../correlator/finding.js'
 import { correlate } from '../correlator/pipeline.js'
 import { createStreamStats } from '../correlator/stream-stats.js'
 import { createLogger } from '../logger.js'
+import { ownFile } from '../own-files.js'
 import type { CompiledPolicy } from '../policy/index.js'
 import type { CommandIo } from './command-io.js'
 import { type RecordedReview, renderAnswer, sendReview } from './demo-review.js'
@@ -33,7 +34,6 @@ at the end.
 Example:
   sallyport demo`
 
-const ROOT = new URL('../../', import.meta.url)
 const WARN_POLICY = 'policies/demo-1-warn.yaml'
 const ENFORCE_POLICY = 'policies/demo-2-enforce.yaml'
 const REVIEWS = 'test/fixtures/demo/reviews.json'
@@ -152,5 +152,5 @@ function timeOf(review: RecordedReview | undefined): number {
 }
 
 function pathOf(file: string): string {
-  return fileURLToPath(new URL(file, ROOT))
+  return fileURLToPath(ownFile(file))
 }

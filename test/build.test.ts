@@ -1,0 +1,66 @@
+/** The program as it is shipped: put together by scripts/build.ts, and run by bare Node. */
+
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { promisify } from 'node:util'
+import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads'
+import t from 'tap'
+
+/** Beside dist: the program looks for its own files one folder up. */
+const OUT = 'dist-test'
+/** Without what tap has every process load: bare Node is what is shipped to. */
+const { NODE_OPTIONS: _loaders, ...env } = process.env
+const run = (file: string, args: readonly string[]) => promisify(execFile)(file, args, { env })
+const started = (...args: readonly string[]) => run(process.execPath, [join(OUT, 'cli.js'), ...args])
+
+t.before(async () => run(process.execPath, ['--import', 'tsx', 'scripts/build.ts', OUT]))
+t.teardown(() => rmSync(OUT, { recursive: true, force: true }))
+
+t.test('it is started, and every subcommand is there', async t => {
+  const { version } = JSON.parse(readFileSync('package.json', 'utf8'))
+  t.equal((await started('--version')).stdout, `${version}\n`)
+  const { stdout: help } = await started('--help')
+  const [, list = ''] = help.split('\nCommands:\n')
+  const names = [...list.matchAll(/^ {2}([a-z]+) /gm)].map(([, name = '']) => name)
+  t.ok(names.length >= 9)
+  for (const name of names) t.match((await started(name, '--help')).stdout, `Usage: sallyport ${name}`)
+})
+
+t.test('the demo runs: server, thread of the journal, shipped policies and catalogue', async t => {
+  const { stdout } = await started('demo')
+  t.match(stdout, 'demo-2-enforce')
+  t.match(stdout, 'offensive-tool')
+})
+
+t.test('the thread that reads policies answers', async t => {
+  const { port1, port2 } = new MessageChannel()
+  const worker = new Worker(pathToFileURL(join(OUT, 'adapters/policy-worker.js')), {
+    workerData: { paths: ['policies/strict.yaml'], port: port2 },
+    transferList: [port2],
+  })
+  const [answer] = await once(worker, 'message')
+  t.not(answer.type, 'refused')
+  t.ok(receiveMessageOnPort(port1), 'the first part of the policy')
+  port1.close()
+  await worker.terminate()
+})
+
+t.test('every file that a thread starts with is built', async t => {
+  const sources = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter(path => path.endsWith('.ts'))
+  const texts = sources.map(path => readFileSync(join('src', path), 'utf8'))
+  const named = texts.flatMap(text => [...text.matchAll(/threadFile\('([^']+)'\)/g)].map(([, name]) => `${name}.js`))
+  t.same(named.sort(), ['adapters/journal-worker.js', 'adapters/policy-worker.js'])
+  for (const name of named) t.ok(readdirSync(join(OUT, 'adapters')).includes(name.replace('adapters/', '')), name)
+})
+
+t.test('a stack names our functions, and the licences of what is joined are there', async t => {
+  const files = readdirSync(OUT).filter(name => name.endsWith('.js'))
+  const text = files.map(name => readFileSync(join(OUT, name), 'utf8')).join('\n')
+  for (const name of ['compileToolCatalogue', 'loadPolicy', 'correlate']) t.ok(text.includes(` ${name}(`), name)
+  const licences = readFileSync(join(OUT, 'LICENSES.txt'), 'utf8')
+  for (const name of ['commander', 'picocolors', 'picomatch', 'yaml'])
+    t.match(licences, new RegExp(`^${name} \\d`, 'm'))
+})
