@@ -128,8 +128,17 @@ class ResultTable {
   }
 
   rows(): readonly SplunkRow[] {
-    const sorted = [...this.#groups].toSorted(([one], [other]) => compare(one, other))
-    return sorted.map(([, group]) => this.#row(group))
+    return [...this.#groups.values()]
+      .toSorted((one, other) => this.#compareFields(one, other))
+      .map(group => this.#row(group))
+  }
+
+  #compareFields({ fields: one }: Group, { fields: other }: Group): number {
+    for (const field of this.#byFields) {
+      const order = compare(String(one[field]), String(other[field]))
+      if (order !== 0) return order
+    }
+    return 0
   }
 
   #row({ fields, count, first, last, processes }: Group): SplunkRow {
@@ -199,9 +208,15 @@ function matchesPieces(pieces: readonly string[], text: string): boolean {
   return true
 }
 
-/** By code units, as Splunk sorts text. */
+/** By code points, as Splunk sorts text, and numbers like text: code units would put U+FF21 behind U+1F600. */
 function compare(one: string, other: string): number {
-  return one < other ? -1 : one > other ? 1 : 0
+  if (one === other) return 0
+  const length = Math.min(one.length, other.length)
+  let at = 0
+  while (at < length && one[at] === other[at]) at += 1
+  if (at === length) return one.length - other.length
+  // Where the first halves of two pairs are the same, the second halves say as much as the whole.
+  return (one.codePointAt(at) ?? 0) - (other.codePointAt(at) ?? 0)
 }
 
 /** `security_content_ctime`: whole seconds, cut and not rounded. */

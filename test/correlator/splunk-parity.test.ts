@@ -206,3 +206,157 @@ t.test('docs/splunk.md has a row for each rule, and no other', async t => {
   const rows = [...readFileSync('docs/splunk.md', 'utf8').matchAll(/^\| `([^`]+)` \|/gm)].map(match => match[1])
   t.same(rows.sort(), [...DIFFERENCE_RULES].sort())
 })
+
+type Line = { readonly process_exec: Record<string, Record<string, unknown>>; readonly [field: string]: unknown }
+
+/** The searches themselves, read from their text and computed the slow way, from the JSON of each line alone. */
+function searched(lines: readonly Line[], allowed: readonly string[]): readonly Record<string, unknown>[] {
+  const like = (value: string) =>
+    new RegExp(`^${value.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '[^]*')}$`, 'i')
+  const get = (value: unknown, path: string): unknown =>
+    path.split('.').reduce<unknown>((each, key) => (each as Record<string, unknown> | undefined)?.[key], value)
+  const last = (path: unknown) => (typeof path === 'string' ? path.split('/').at(-1) : undefined)
+  const rows = lines.map(({ process_exec, time, node_name, cluster_name }) => {
+    const { process, parent } = process_exec
+    const [binary, args] = [get(process, 'binary'), get(process, 'arguments')]
+    return {
+      _time: Date.parse(String(time)) / 1_000,
+      cluster_name,
+      node_name,
+      container_id: get(process, 'docker') ?? get(process, 'pod.container.id'),
+      pod_name: get(process, 'pod.name'),
+      pod_namespace: get(process, 'pod.namespace'),
+      pod_image_name: get(process, 'pod.container.image.name'),
+      parent_process_name: last(get(parent, 'binary')),
+      process_name: last(binary),
+      process_exec: binary,
+      process_id: get(process, 'pid'),
+      process: args === undefined ? binary : `${String(binary)} ${String(args)}`,
+    } as Record<string, unknown>
+  })
+  const stats = (kept: typeof rows, by: string, detection: string) => {
+    const groups = new Map<string, typeof rows>()
+    for (const row of kept) {
+      const values = by.split(' ').map(field => row[field])
+      if (values.some(value => value === undefined || value === '')) continue
+      const key = JSON.stringify(values)
+      groups.set(key, [...(groups.get(key) ?? []), row])
+    }
+    const ctime = (seconds: number) => new Date(Math.floor(seconds) * 1_000).toISOString().slice(0, 19)
+    const utf8 = (one: unknown, other: unknown) => Buffer.compare(Buffer.from(String(one)), Buffer.from(String(other)))
+    return [...groups.values()]
+      .map(group => ({
+        detection,
+        ...Object.fromEntries(by.split(' ').map(field => [field, group[0]?.[field]])),
+        count: group.length,
+        firstTime: ctime(Math.min(...group.map(row => Number(row['_time'])))),
+        lastTime: ctime(Math.max(...group.map(row => Number(row['_time'])))),
+        ...(detection === 'pods_running_offensive_tools'
+          ? { process: [...new Set(group.map(row => row['process']))].toSorted(utf8) }
+          : {}),
+      }))
+      .toSorted((one: Record<string, unknown>, other: Record<string, unknown>) =>
+        by.split(' ').reduce((order, field) => order || utf8(one[field], other[field]), 0),
+      )
+  }
+  const isIn = (value: unknown, list: readonly string[]) => list.some(each => like(each).test(String(value)))
+  return [
+    ...stats(
+      rows.filter(row => row['pod_name'] !== undefined && !isIn(row['pod_image_name'], allowed)),
+      'pod_image_name pod_namespace pod_name process_name cluster_name',
+      'non_allowlisted_image_use',
+    ),
+    ...stats(
+      rows.filter(row => MACRO.some(name => like(name).test(String(row['process_name'])))),
+      'cluster_name container_id pod_name pod_namespace pod_image_name parent_process_name process_name process_exec process_id node_name',
+      'pods_running_offensive_tools',
+    ),
+  ]
+}
+
+const hostileText = fc.constantFrom(
+  'a',
+  'a b',
+  'a!',
+  'a"',
+  'a\\',
+  'A',
+  'ä',
+  '\uff21',
+  '\u{1f600}',
+  '10',
+  '9',
+  'a\nb',
+  '',
+)
+const maybe = <Value>(values: fc.Arbitrary<Value>) => fc.option(values, { nil: undefined, freq: 8 })
+
+t.test('the rows are those of the searches, in order and to the letter', async t => {
+  const line = fc.record({
+    binary: fc.oneof(
+      fc.constantFrom(
+        '/usr/bin/nmap',
+        '/x/NMAP',
+        'nc',
+        '/x/impacket-',
+        '/nmap/',
+        '/nmap/.',
+        '/x/les',
+        '//nmap',
+        '/x/nmapx',
+      ),
+      hostileText.map(text => `/x/${text}`),
+    ),
+    args: maybe(hostileText),
+    image: maybe(
+      fc.constantFrom(
+        'gcr.io/org/app:1',
+        'GCR.IO/org/a/b',
+        'gcr.io/orgs/x',
+        'quay.io/a-x/b',
+        'quay.io/a',
+        'docker.io/library/x:1',
+      ),
+    ),
+    name: maybe(hostileText),
+    namespace: maybe(fc.constantFrom('n', 'N')),
+    cluster: maybe(fc.constantFrom('c', 'C')),
+    node: maybe(hostileText),
+    docker: maybe(fc.constantFrom('d1', 'd2')),
+    parent: maybe(fc.constantFrom('/bin/sh', 'sh', '/bin/')),
+    pid: maybe(fc.constantFrom(9, 10, 100)),
+    time: fc.constantFrom('2026-11-21T23:22:05.999999999Z', '2026-11-21T23:22:05Z', '2026-11-21T23:22:04.0001Z'),
+    flags: fc.constantFrom('execve clone', 'procFS auid'),
+  })
+  const policy = policyOf({ allow: ['gcr.io/org/*', 'quay.io/a-x/b', 'docker.io/library/x:*'] })
+  const allowed = ['gcr.io/org/*', 'quay.io/a-x/b', 'quay.io/a-x/b:*', 'quay.io/a-x/b@*', 'docker.io/library/x:*']
+  await fc.assert(
+    fc.asyncProperty(fc.array(line, { minLength: 1, maxLength: 60 }), async made => {
+      const lines = made.map((each, at): Line => {
+        const container = {
+          id: `containerd://${at % 2}`,
+          name: 'c',
+          image: each.image && { id: 'x', name: each.image },
+        }
+        const pod = each.name === undefined ? undefined : { namespace: each.namespace, name: each.name, container }
+        const { pid, binary, args, flags, docker } = each
+        const process = { exec_id: 'bm9kZS0xOjE6MQ==', pid, binary, arguments: args || undefined, flags, pod, docker }
+        return JSON.parse(
+          JSON.stringify({
+            process_exec: { process, parent: each.parent === undefined ? undefined : { binary: each.parent } },
+            node_name: each.node,
+            time: each.time,
+            cluster_name: each.cluster,
+          }),
+        )
+      })
+      const table = createSplunkRows(policy, MACRO)
+      const bytes = Buffer.from(lines.map(each => `${JSON.stringify(each)}\n`).join(''))
+      for await (const { events } of readExecEvents(sourceOf(bytes), createStreamStats())) {
+        for (const each of events) table.add(each)
+      }
+      assert.deepStrictEqual(table.rows(), searched(lines, allowed))
+    }),
+    { numRuns: 150 },
+  )
+})
