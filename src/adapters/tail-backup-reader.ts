@@ -1,6 +1,6 @@
 /** Reads the rotated files of a followed one, each of them once, and knows which ones are done. */
 
-import { beginsWith, type FileMark } from './checkpoint.js'
+import { beginsWith, type FileMark, HEAD_BYTES } from './checkpoint.js'
 import { type Backup, type BackupFolder, createBackupFolder, doneOf, parseDone, readBackup } from './tail-backups.js'
 import { Cursor } from './tail-cursor.js'
 
@@ -8,6 +8,7 @@ import { Cursor } from './tail-cursor.js'
 const MAX_ATTEMPTS = 3
 /** Rotated files that have gone are remembered for a while: one may only be out of sight. */
 const MAX_GONE = 64
+const NEWLINE = 0x0a
 
 export type BackupStep =
   | { readonly type: 'begin'; readonly path: string; readonly cursor: Cursor }
@@ -158,12 +159,14 @@ export class BackupReader {
 }
 
 /**
- * Does it begin like the live file, as far as it goes? Then it is that file, rotated and compressed in the meantime; or
- * copytruncate, which copies first and empties then, is at it.
+ * Does the live file begin as it does? Then it is that file, rotated and compressed in the meantime; or copytruncate,
+ * which copies first and empties then, is at it. The live one was looked at later, so that it is never the shorter: the
+ * first letters of a line, which all lines have in common, make it no copy.
  */
 function isCopy({ head }: Backup, live: Buffer): boolean {
-  const length = Math.min(head?.length ?? 0, live.length)
-  return head !== undefined && length > 0 && head.subarray(0, length).equals(live.subarray(0, length))
+  if (head === undefined || head.length === 0 || head.length > live.length) return false
+  const isWhole = head.length === live.length || head.length >= HEAD_BYTES || head.includes(NEWLINE)
+  return isWhole && live.subarray(0, head.length).equals(head)
 }
 
 /** Several may begin alike only by accident: then the inode decides. */

@@ -12,7 +12,7 @@ import { tailFile } from '../../src/adapters/file-tail.js'
 import { loadSplunkToolNames } from '../../src/adapters/splunk-macro-file.js'
 import { createBackupFolder, readBackup } from '../../src/adapters/tail-backups.js'
 import { writeText } from '../../src/adapters/write-text.js'
-import type { EventSource, SourcePosition } from '../../src/correlator/event-source.js'
+import type { EventSource, SourcePart, SourcePosition } from '../../src/correlator/event-source.js'
 import { LineSplitter, bytesOf as lineBytesOf } from '../../src/correlator/line-splitter.js'
 
 const NEVER = new AbortController().signal
@@ -288,6 +288,38 @@ t.test('a rotated file', async t => {
     await t.rejects(bytesOf(readBackup(backup, 0)), { code: 'ENOENT' })
     await writeFile(`${path}.1`, 'b\n')
     await t.rejects(bytesOf(readBackup(backup, 0)), { code: 'ESTALE' })
+  })
+
+  t.test('is no copy of a file of which only a few letters are written yet', async t => {
+    const path = join(t.testdir({ log: '{a}\n' }), 'log')
+    const read = async (from?: SourcePosition) => {
+      const controller = new AbortController()
+      const parts: SourcePart[] = []
+      for await (const part of tailFile(path, {
+        fromStart: true,
+        from,
+        pollMs: 1,
+        now: () => 0,
+        signal: controller.signal,
+      })) {
+        parts.push(part.type === 'bytes' ? { ...part, bytes: Buffer.from(part.bytes) } : part)
+        if (part.type === 'idle') controller.abort()
+      }
+      return parts
+    }
+    const position = (await read()).findLast(part => part.position !== undefined)?.position
+    await appendFile(path, '{b}\n')
+    await rename(path, `${path}.1`)
+    await writeFile(path, '{')
+    const parts = await read(position)
+    t.same(
+      parts.flatMap(part => (part.type === 'bytes' ? [part.bytes.toString()] : [])),
+      ['{b}\n', '{'],
+    )
+    t.notOk(
+      parts.some(({ type }) => type === 'gap'),
+      'and nothing was lost',
+    )
   })
 
   t.test('that was written to after it was done is not read again', async t => {
