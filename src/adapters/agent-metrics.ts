@@ -1,11 +1,13 @@
 /** The counters of Tetragon's own losses, read from its metrics page every half minute. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { AgentLoss, AgentLossCode, AgentLosses } from '../correlator/agent-losses.js'
+import type { AgentLoss, AgentLossCode, AgentLosses, AgentReading } from '../correlator/agent-losses.js'
 import { KnownError } from '../errors.js'
 import { withDeadline } from './deadline.js'
 import { reasonOf } from './text-file.js'
 
+/** Of a reading that is kept. Raised when an older version could misread it. */
+const VERSION = 1
 const DEFAULT_POLL_MS = 30_000
 const TIMEOUT_MS = 5_000
 /** A busy agent's page has some 200 KB. */
@@ -18,10 +20,15 @@ const COUNTERS: Readonly<Record<string, AgentLossCode>> = {
   tetragon_export_ratelimit_events_dropped_total: 'export-rate-limited',
   tetragon_event_cache_fetch_failures_total: 'pod-not-found',
 }
+const CODES = Object.values(COUNTERS)
+/** When the agent was started: it says surely whether its counters began anew. */
+const START = 'process_start_time_seconds'
 /** A sample of the text format: a name, labels perhaps, a value. The labels are skipped without looking at them. */
-const SAMPLE = /^(tetragon_[a-z_]+)(?:\{.*\})? ([0-9.e+]+)/
+const SAMPLE = /^(tetragon_[a-z_]+|process_start_time_seconds)(?:\{.*\})? ([0-9.e+]+)/
 
 export interface AgentMetricsOptions {
+  /** What the run before kept: a reading of the same page is where counting goes on. */
+  readonly from?: AgentReading | undefined
   /** Stops reading. */
   readonly signal: AbortSignal
   /** Called with half a sentence when the page cannot be read; once, until it can be read again. */
@@ -30,41 +37,57 @@ export interface AgentMetricsOptions {
   readonly pollMs?: number
 }
 
-/**
- * The first reading is where counting begins: what was lost before is not known to be ours.
- *
- * @throws KnownError USAGE for what is no http or https URL.
- */
-export function watchAgentMetrics(address: string, options: AgentMetricsOptions): AgentLosses {
-  const url = readUrl(address)
-  const lost = new Map<AgentLossCode, number>()
-  // Every way in which reading may fail ends in onProblem.
-  void poll(url, options, lost)
-  return {
-    take() {
-      if (lost.size === 0) return []
-      const losses: AgentLoss[] = [...lost].map(([code, count]) => ({ code, count }))
-      lost.clear()
-      return losses
-    },
-  }
-}
-
-function readUrl(address: string): URL {
+/** @throws KnownError USAGE for what is no http or https URL. */
+export function readMetricsUrl(address: string): URL {
   const url = URL.canParse(address) ? new URL(address) : undefined
   if (url !== undefined && /^https?:$/.test(url.protocol)) return url
   throw new KnownError('USAGE', '--tetragon-metrics takes a URL such as http://127.0.0.1:2112/metrics')
 }
 
-async function poll(url: URL, options: AgentMetricsOptions, lost: Map<AgentLossCode, number>): Promise<void> {
+/** Without an earlier one the first reading is where counting begins: what was lost before is not known to be ours. */
+export function watchAgentMetrics(url: URL, options: AgentMetricsOptions): AgentLosses {
+  const page = pageOf(url)
+  const known = parseReading(options.from, page)
+  const count: Count = { known, lost: new Map() }
+  let reading = known === undefined ? undefined : options.from
+  let taken = known
+  // Every way in which reading may fail ends in onProblem.
+  void poll(url, options, count)
+  return {
+    take() {
+      if (count.known !== taken && count.known !== undefined) reading = writeReading(count.known, page)
+      taken = count.known
+      if (count.lost.size === 0) return []
+      const losses: AgentLoss[] = [...count.lost].map(([code, count]) => ({ code, count }))
+      count.lost.clear()
+      return losses
+    },
+    get reading() {
+      return reading
+    },
+  }
+}
+
+interface Count {
+  known: Counters | undefined
+  /** Since they were last taken. */
+  readonly lost: Map<AgentLossCode, number>
+}
+
+interface Counters {
+  /** As the page says it, in seconds; undefined: it does not. */
+  readonly startedAt: number | undefined
+  readonly values: ReadonlyMap<AgentLossCode, number>
+}
+
+async function poll(url: URL, options: AgentMetricsOptions, count: Count): Promise<void> {
   const { signal, onProblem, pollMs = DEFAULT_POLL_MS } = options
-  let known: ReadonlyMap<AgentLossCode, number> | undefined
   let hasProblem = false
   while (!signal.aborted) {
     try {
       const counters = parseCounters(await withDeadline(signal, TIMEOUT_MS, deadline => readPage(url, deadline)))
-      if (known !== undefined) addGrowth(known, counters, lost)
-      known = counters
+      if (count.known !== undefined) addGrowth(count.known, counters, count.lost)
+      count.known = counters
       hasProblem = false
     } catch (cause) {
       if (!hasProblem && !signal.aborted) onProblem(reasonOf(cause))
@@ -91,26 +114,58 @@ async function readPage(url: URL, signal: AbortSignal): Promise<string> {
 }
 
 /** One sum a counter, over all of its labels. */
-function parseCounters(page: string): ReadonlyMap<AgentLossCode, number> {
-  const sums = new Map<AgentLossCode, number>()
+function parseCounters(page: string): Counters {
+  const values = new Map<AgentLossCode, number>()
+  let startedAt: number | undefined
   for (const line of page.split('\n')) {
     const [, name = '', text = ''] = SAMPLE.exec(line) ?? []
     const code = COUNTERS[name]
     const value = Number(text)
-    if (code !== undefined && Number.isFinite(value)) sums.set(code, (sums.get(code) ?? 0) + value)
+    if (!Number.isFinite(value)) continue
+    if (code !== undefined) values.set(code, (values.get(code) ?? 0) + value)
+    if (name === START) startedAt = value
   }
-  return sums
+  return { startedAt, values }
 }
 
-/** A counter that is smaller than before began anew: the agent was restarted. */
-function addGrowth(
-  known: ReadonlyMap<AgentLossCode, number>,
-  counters: ReadonlyMap<AgentLossCode, number>,
-  lost: Map<AgentLossCode, number>,
-): void {
-  for (const [code, value] of counters) {
-    const before = known.get(code) ?? 0
-    const growth = Math.round(value < before ? value : value - before)
+/**
+ * The counters of an agent that was restarted began anew. One that does not say when it was started has been when a
+ * counter is smaller than before; of one that does, a sum of samples that have gone is smaller, and nothing was lost.
+ */
+function addGrowth(known: Counters, counters: Counters, lost: Map<AgentLossCode, number>): void {
+  const isTold = known.startedAt !== undefined && counters.startedAt !== undefined
+  const isAnew = isTold && known.startedAt !== counters.startedAt
+  for (const [code, value] of counters.values) {
+    const before = isAnew ? 0 : (known.values.get(code) ?? 0)
+    const growth = Math.round(value < before && !isTold ? value : value - before)
     if (growth > 0) lost.set(code, (lost.get(code) ?? 0) + growth)
   }
+}
+
+/** Names the page without what may be secret in its address. */
+function pageOf({ origin, pathname }: URL): string {
+  return `${origin}${pathname}`
+}
+
+function writeReading({ startedAt, values }: Counters, page: string): AgentReading {
+  return {
+    type: 'tetragon',
+    version: VERSION,
+    page,
+    startedAt: startedAt ?? null,
+    counters: Object.fromEntries(values),
+  }
+}
+
+/** Undefined for anything else than a reading of this page; never throws. */
+function parseReading(reading: AgentReading | undefined, page: string): Counters | undefined {
+  if (reading === undefined || reading['type'] !== 'tetragon' || reading['version'] !== VERSION) return undefined
+  const { page: of, startedAt, counters } = reading
+  if (of !== page || typeof counters !== 'object' || counters === null) return undefined
+  const values = new Map<AgentLossCode, number>()
+  for (const [name, value] of Object.entries(counters)) {
+    const code = CODES.find(each => each === name)
+    if (code !== undefined && typeof value === 'number') values.set(code, value)
+  }
+  return { startedAt: typeof startedAt === 'number' ? startedAt : undefined, values }
 }

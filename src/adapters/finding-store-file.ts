@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import type { AgentReading } from '../correlator/agent-losses.js'
 import type { SourcePosition } from '../correlator/event-source.js'
 import type { Finding } from '../correlator/finding.js'
 import type { ArchiveChanges, ArchivedState, FindingArchive, KeptFinding } from '../correlator/finding-archive.js'
@@ -23,13 +24,13 @@ export const FINDINGS_FILE = 'findings.db'
 
 /** "SALF": tells the file from any other SQLite file. */
 const APPLICATION_ID = 0x53414c46
-const VERSION = 3
+const VERSION = 4
 /** The write-ahead log is cut back to this after a burst. */
 const WAL_LIMIT_BYTES = 16 * 1024 * 1024
 
 /**
  * `findings` mirrors what is in memory, and keeps what made room there (`retired`). `pending` are the lines that were about to be
- * given out. `run` holds the source's `position`, the `watch` and the `owner`, as JSON.
+ * given out. `run` holds the source's `position`, the agent's `reading`, the `watch` and the `owner`, as JSON.
  */
 const TABLES = `
   CREATE TABLE findings (
@@ -45,7 +46,10 @@ const TABLES = `
   ${OUTBOX_TABLES}
 `
 
-/** What each version added to the one before. */
+/**
+ * What each version added to the one before. The fourth added the `reading` to `run`: one that does not keep it up must
+ * not have the file, or the next would count again what was lost meanwhile.
+ */
 const MIGRATIONS = [
   { from: 1, sql: OUTBOX_TABLES },
   { from: 2, sql: `ALTER TABLE findings ADD COLUMN ${RETIRED_COLUMN}; ${RETIRED_INDEX}` },
@@ -64,6 +68,8 @@ export const FINDINGS: SqliteKind = {
 export interface FindingStoreFile extends FindingArchive {
   /** Where the source is to be taken up; undefined in a new state. Final only once the state is claimed. */
   readonly position: SourcePosition | undefined
+  /** Where counting the agent's losses is to be taken up; final only once the state is claimed. */
+  readonly agentReading: AgentReading | undefined
   /** Take the state over, once nothing else can keep the run from beginning. */
   claim(): void
   /** What waits for the sinks; `save` fills it. */
@@ -83,9 +89,10 @@ export function openFindingStore(directory: string, sinks: readonly OutboxSink[]
   makeFolder(directory, path)
   const database = openForWriting(path, FINDINGS)
   const owner = randomUUID()
+  const run = createRunRows(database)
   const inOwnTransaction = (work: () => void): void =>
     inTransaction(database, () => {
-      const present = readRun(database, 'owner')
+      const present = run.read('owner')
       if (present !== owner) throw unusable(path, FINDINGS, 'another process has taken over')
       work()
     })
@@ -95,7 +102,7 @@ export function openFindingStore(directory: string, sinks: readonly OutboxSink[]
   const unqueue = database.prepare('DELETE FROM pending')
   const outbox = createOutbox(database, sinks)
   const retired = createRetiredRows(database)
-  const write = ({ findings, forgotten, pending, position, watch, forgetBefore }: ArchiveChanges): void => {
+  const write = ({ findings, forgotten, pending, position, watch, ...changes }: ArchiveChanges): void => {
     let isAnyRetired = false
     for (const kept of findings) {
       const { finding, isChanged } = kept
@@ -104,23 +111,30 @@ export function openFindingStore(directory: string, sinks: readonly OutboxSink[]
       put.run([finding.fingerprint, finding.lastSeen, isChanged ? 1 : 0, JSON.stringify(finding), place])
     }
     for (const fingerprint of forgotten) forget.run([fingerprint])
-    if (isAnyRetired || forgetBefore !== undefined) retired.prune(forgetBefore)
+    if (isAnyRetired || changes.forgetBefore !== undefined) retired.prune(changes.forgetBefore)
     unqueue.run([])
     for (const finding of pending) {
       const json = JSON.stringify(finding)
       queue.run([json])
       outbox.put(finding, json)
     }
-    if (position !== undefined) writeRun(database, 'position', position)
-    writeRun(database, 'watch', watch)
+    run.write('position', position)
+    run.write('reading', changes.agentReading)
+    run.write('watch', watch)
   }
   return {
     get position() {
-      return readRun<SourcePosition>(database, 'position')
+      return run.read<SourcePosition>('position')
+    },
+    get agentReading() {
+      return run.read<AgentReading>('reading')
     },
     outbox,
-    claim: () => writeRun(database, 'owner', owner),
-    load: () => load(database),
+    claim() {
+      run.write('owner', owner)
+      outbox.recount()
+    },
+    load: () => load(database, run),
     recall: retired.recall,
     recallUnseen: retired.recallUnseen,
     save(changes) {
@@ -137,7 +151,7 @@ export function openFindingStore(directory: string, sinks: readonly OutboxSink[]
   }
 }
 
-function load(database: SqliteDatabase): ArchivedState {
+function load(database: SqliteDatabase, run: RunRows): ArchivedState {
   const findings: KeptFinding[] = []
   for (const row of database
     .prepare('SELECT finding, is_changed FROM findings WHERE retired = 0 ORDER BY last_seen')
@@ -151,18 +165,29 @@ function load(database: SqliteDatabase): ArchivedState {
     const finding = Array.isArray(row) ? findingOf(row[0]) : undefined
     if (finding !== undefined) pending.push(finding)
   }
-  return { findings, pending, position: readRun(database, 'position'), watch: readRun<WatchState>(database, 'watch') }
+  return { findings, pending, position: run.read('position'), watch: run.read<WatchState>('watch') }
 }
 
-/** What this program wrote itself, in a file of this very version. */
-function readRun<Value>(database: SqliteDatabase, name: string): Value | undefined {
-  const row: unknown = database.prepare('SELECT value FROM run WHERE name = ?').raw(true).get([name])
-  const json: unknown = Array.isArray(row) ? row[0] : undefined
-  return typeof json === 'string' ? (JSON.parse(json) as Value) : undefined
+interface RunRows {
+  /** What this program wrote itself, in a file of this very version. */
+  read<Value>(name: string): Value | undefined
+  /** Undefined: what stands there stays. */
+  write(name: string, value: unknown): void
 }
 
-function writeRun(database: SqliteDatabase, name: string, value: unknown): void {
-  database.prepare('INSERT OR REPLACE INTO run VALUES (?, ?)').run([name, JSON.stringify(value)])
+function createRunRows(database: SqliteDatabase): RunRows {
+  const select = database.prepare('SELECT value FROM run WHERE name = ?').raw(true)
+  const put = database.prepare('INSERT OR REPLACE INTO run VALUES (?, ?)')
+  return {
+    read<Value>(name: string): Value | undefined {
+      const row: unknown = select.get([name])
+      const json: unknown = Array.isArray(row) ? row[0] : undefined
+      return typeof json === 'string' ? (JSON.parse(json) as Value) : undefined
+    },
+    write(name, value) {
+      if (value !== undefined) put.run([name, JSON.stringify(value)])
+    },
+  }
 }
 
 function makeFolder(directory: string, path: string): void {

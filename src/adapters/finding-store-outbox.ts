@@ -33,6 +33,8 @@ export interface Outbox {
   /** Inside the transaction that saves the findings. @param json of the finding. */
   put(finding: Finding, json: string): void
   queueOf(sink: string): DeliveryQueue
+  /** See what waits by now: whoever had the state before may have gone on until it was claimed. */
+  recount(): void
   /** What waits for sinks that are not there: kept for when they come back. */
   readonly stranded: readonly { readonly sink: string; readonly count: number }[]
 }
@@ -45,9 +47,13 @@ interface AtHand {
 export function createOutbox(database: SqliteDatabase, sinks: readonly OutboxSink[]): Outbox {
   const insert = database.prepare('INSERT OR REPLACE INTO deliveries (sink, fingerprint, finding) VALUES (?, ?, ?)')
   const has = database.prepare('SELECT id FROM deliveries WHERE sink = ? AND fingerprint = ?').raw(true)
-  const sizes = readSizes(database)
+  const sizes = new Map<string, number>()
+  const recount = (): void => {
+    sizes.clear()
+    for (const [sink, count] of readSizes(database)) sizes.set(sink, count)
+  }
+  recount()
   const names = new Set(sinks.map(({ name }) => name))
-  const stranded = [...sizes].flatMap(([sink, count]) => (names.has(sink) ? [] : [{ sink, count }]))
   const atHand = new Map<number, AtHand>()
   return {
     put(finding, json) {
@@ -61,7 +67,10 @@ export function createOutbox(database: SqliteDatabase, sinks: readonly OutboxSin
       }
     },
     queueOf: sink => createQueue(database, sink, sizes, atHand),
-    stranded,
+    recount,
+    get stranded() {
+      return [...sizes].flatMap(([sink, count]) => (names.has(sink) ? [] : [{ sink, count }]))
+    },
   }
 }
 

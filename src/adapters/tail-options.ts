@@ -28,7 +28,7 @@ export interface TailOptions {
 }
 
 /** @throws KnownError FILE_UNREADABLE for a directory, a file that may not be read, or a missing parent directory. */
-export async function checkPath(path: string, { onWaiting }: TailOptions): Promise<void> {
+export async function checkPath(path: string, { onWaiting }: Pick<TailOptions, 'onWaiting'> = {}): Promise<void> {
   try {
     if ((await stat(path)).isDirectory()) throw unreadable(path, 'it is a directory; name the file in it')
   } catch (cause) {

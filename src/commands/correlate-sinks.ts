@@ -46,6 +46,8 @@ export interface SinkSettings {
 }
 
 export interface Sinks {
+  /** Send what waits, and what comes: once the state is claimed, so that nothing is sent by two. */
+  start(): void
   /** Resolves at once, unless standard input is read: then reading waits for a reader that is slow, and for nothing else. */
   give(finding: Finding): Promise<void>
   states(): readonly DeliveryState[]
@@ -78,16 +80,19 @@ export async function openSinks(settings: SinkSettings, outbox: Outbox | undefin
       const receiver = await openReceiver(spec, { ...settings, onReaderGone }, io)
       const { type } = spec
       const isLocal = type === 'stdout' || type === 'file'
-      running.push({ type, isLocal, runner: startRunner(spec, isLocal, receiver, outbox, deadLetters, io) })
+      running.push({ type, isLocal, runner: createRunner(spec, isLocal, receiver, outbox, deadLetters, io) })
     }
   } catch (error) {
     await closeAll(running, AbortSignal.abort())
     throw error
   }
-  for (const { sink, count } of outbox?.stranded ?? []) {
-    io.stderr.write(`sallyport: ${count} findings wait for sink ${escapeForeign(sink, 40)}, which is not given\n`)
-  }
   return {
+    start() {
+      for (const { sink, count } of outbox?.stranded ?? []) {
+        io.stderr.write(`sallyport: ${count} findings wait for sink ${escapeForeign(sink, 40)}, which is not given\n`)
+      }
+      for (const { runner } of running) runner.start()
+    },
     async give(finding) {
       for (const { runner } of running) runner.offer(finding)
       if (settings.isStandardInput) await untilRead(running, io.signal)
@@ -153,7 +158,7 @@ function openDeadLetters({ state, deadLetters }: SinkSettings, io: CommandIo): D
   })
 }
 
-function startRunner(
+function createRunner(
   { name, filter, isDryRun }: SinkSpec,
   isLocal: boolean,
   receiver: FindingReceiver,

@@ -1,12 +1,12 @@
 /** `sallyport correlate`: follow exec events and write findings as they come up. */
 
 import { Command, Option } from 'commander'
-import { watchAgentMetrics } from '../adapters/agent-metrics.js'
+import { readMetricsUrl, watchAgentMetrics } from '../adapters/agent-metrics.js'
 import type { CorrelatorState } from '../adapters/metrics-correlator.js'
 import { compileSinks, type SinkSpec } from '../adapters/sink-spec.js'
 import { keepHeapSmall } from '../adapters/small-heap.js'
 import { loadToolCatalogue } from '../adapters/tool-catalogue-file.js'
-import type { AgentLosses } from '../correlator/agent-losses.js'
+import type { AgentLosses, AgentReading } from '../correlator/agent-losses.js'
 import { correlate } from '../correlator/pipeline.js'
 import { createStreamStats } from '../correlator/stream-stats.js'
 import { escapeForeign } from '../policy/index.js'
@@ -17,7 +17,7 @@ import { parseDuration } from './duration.js'
 import { type ListenAddress, parseListen } from './listen-address.js'
 import { accessOf, addClusterOptions, type ClusterOptions, type ClusterSources, openCluster } from './open-cluster.js'
 import { openJournal } from './open-journal.js'
-import { checkSource, openSource, type SourceOptions } from './open-source.js'
+import { checkSource, openSource, probeSource, type SourceOptions } from './open-source.js'
 import { addPolicyOption, loadPolicyAloud } from './policy-options.js'
 import { describeStream } from './stream-words.js'
 
@@ -93,6 +93,7 @@ export function correlateCommand(io: CommandIo): Command {
 
 async function follow(options: CorrelateCommandOptions, processIo: CommandIo): Promise<void> {
   checkSource(options)
+  const metricsUrl = options.tetragonMetrics === undefined ? undefined : readMetricsUrl(options.tetragonMetrics)
   const specs = compileSinks(options.sink ?? ['stdout'])
   // A reader that has gone ends the run as a signal does, where there is no other.
   const nobodyLeft = new AbortController()
@@ -118,12 +119,14 @@ async function follow(options: CorrelateCommandOptions, processIo: CommandIo): P
     const { inventory, audit } = cluster
     const { now } = io
     ops = await openOps(options.ops, { policy, stats, sinks: sinks.states, now }, io)
-    // Only now: a start that fails must not end the correlator that has the state.
+    await probeSource(options)
+    // Only now: a start that fails must not end the correlator that has the state, nor send what waits there.
     archive?.claim()
+    sinks.start()
     const source = openSource(options, archive?.position, io)
     const { policy: policyPaths, resolveAfter: resolveAfterMs, staleAfter: staleMs } = options
     const emit = { when: 'at-once', updateMs: UPDATE_MS, resolveAfterMs } as const
-    const agentLosses = watchMetrics(options.tetragonMetrics, watching.signal, io)
+    const agentLosses = watchMetrics(metricsUrl, archive?.agentReading, watching.signal, io)
     const known = { policy, catalogue, journal, inventory, audit, agentLosses }
     const pipeline = { ...known, stats, now, policyPaths, emit, archive, staleMs }
     // What the start leaves behind is not worth a collection.
@@ -160,10 +163,16 @@ async function openOps(address: ListenAddress | undefined, state: CorrelatorStat
   return openOpsPort(address, state, io)
 }
 
-function watchMetrics(url: string | undefined, signal: AbortSignal, { stderr }: CommandIo): AgentLosses | undefined {
+/** @param from the reading that the run before kept. */
+function watchMetrics(
+  url: URL | undefined,
+  from: AgentReading | undefined,
+  signal: AbortSignal,
+  { stderr }: CommandIo,
+): AgentLosses | undefined {
   if (url === undefined) return undefined
   const onProblem = (problem: string): void => {
     stderr.write(`sallyport: the metrics of the agent cannot be read: ${escapeForeign(problem, 300)}\n`)
   }
-  return watchAgentMetrics(url, { signal, onProblem })
+  return watchAgentMetrics(url, { from, signal, onProblem })
 }

@@ -2,6 +2,7 @@
 
 import { readEventFiles } from '../adapters/event-file.js'
 import { tailFile } from '../adapters/file-tail.js'
+import { checkPath } from '../adapters/tail-options.js'
 import type { TetragonTls } from '../adapters/tetragon-grpc.js'
 import type { EventSource, SourcePosition } from '../correlator/event-source.js'
 import { KnownError } from '../errors.js'
@@ -30,6 +31,12 @@ export function checkSource(options: SourceOptions): void {
   if (!isValid) throw new KnownError('USAGE', FORMS)
   const tls = tlsOf(options)
   if (tls !== undefined && !isGrpc) throw new KnownError('USAGE', '--grpc-ca needs a --source of grpc:')
+}
+
+/** Whether it can be read at all. @throws KnownError FILE_UNREADABLE */
+export async function probeSource({ source }: SourceOptions): Promise<void> {
+  const { scheme, rest } = partsOf(source)
+  if (scheme === 'file') await checkPath(rest)
 }
 
 /** @param from where the run before ended. */

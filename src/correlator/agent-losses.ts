@@ -20,7 +20,15 @@ export interface AgentLoss {
   readonly count: number
 }
 
+/** The agent's counters at one moment, as the adapter wrote them: kept as JSON and handed back, understood by nobody else. */
+export type AgentReading = Readonly<Record<string, unknown>>
+
 export interface AgentLosses {
   /** What was lost since the last call. Never throws and never waits. */
   take(): readonly AgentLoss[]
+  /**
+   * Up to where losses were taken: another object when there is anything new; undefined before the first reading. Kept
+   * in the same transaction as what was made of them, it lets the next run go on there.
+   */
+  readonly reading: AgentReading | undefined
 }

@@ -55,7 +55,7 @@ export class DeliveryRunner {
   readonly #closing = new AbortController()
   /** Ends a message that is on its way. */
   readonly #stopping = new AbortController()
-  readonly #running: Promise<void>
+  #running: Promise<void> | undefined
   readonly #counts = {
     sent: 0,
     skipped: 0,
@@ -75,7 +75,11 @@ export class DeliveryRunner {
     this.#maxQueued = options.maxQueued ?? (options.queue.isDurable ? MAX_QUEUED : MAX_QUEUED_IN_MEMORY)
     this.#batch = options.receiver.maxBatch
     this.#burial = new DeliveryBurial(options)
-    this.#running = this.#run().catch(error => {
+  }
+
+  /** Until then nothing is sent: what waits in the queue may still be another's. */
+  start(): void {
+    this.#running ??= this.#run().catch(error => {
       this.#fault = error
     })
   }
@@ -113,10 +117,11 @@ export class DeliveryRunner {
 
   /**
    * One more try for everything that waits, until `deadline` resolves; what is left then stays in a durable queue, and
-   * otherwise becomes dead letters. Either is said.
+   * otherwise becomes dead letters. Either is said. A runner that was not started only closes its receiver.
    */
   async close(deadline: Promise<unknown>): Promise<void> {
     const { queue, receiver, onNews } = this.#options
+    const isStarted = this.#running !== undefined
     this.#closing.abort()
     this.#wake()
     await Promise.race([this.#running, deadline])
@@ -124,7 +129,7 @@ export class DeliveryRunner {
     await this.#running
     const problem = this.#problem ?? 'the program ended before it was sent'
     if (!queue.isDurable) this.#burial.giveUp(problem)
-    else if (queue.size > 0) onNews(`${queue.size} findings wait for the next run: ${problem}`)
+    else if (isStarted && queue.size > 0) onNews(`${queue.size} findings wait for the next run: ${problem}`)
     receiver.close()
     if (this.#fault !== undefined) throw this.#fault
   }

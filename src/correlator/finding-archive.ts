@@ -1,5 +1,6 @@
 /** The port that keeps findings over restarts, together with how far the source was read. An adapter implements it. */
 
+import type { AgentReading } from './agent-losses.js'
 import type { SourcePosition } from './event-source.js'
 import type { Finding } from './finding.js'
 import type { WatchState } from './watch-clock.js'
@@ -32,6 +33,8 @@ export interface ArchiveChanges {
   /** Everything up to here is in the findings, and nothing beyond. Undefined: the source cannot be resumed. */
   readonly position: SourcePosition | undefined
   readonly watch: WatchState
+  /** Everything that the agent lost up to here is in the findings. Undefined: what was kept stays. */
+  readonly agentReading?: AgentReading | undefined
   /** Retired findings that were last seen before are to be forgotten, in milliseconds since the epoch. */
   readonly forgetBefore?: number | undefined
 }

@@ -5,6 +5,7 @@
  * counts nothing twice. With an archive nothing is given out that was not saved.
  */
 
+import type { AgentLosses, AgentReading } from './agent-losses.js'
 import type { SourcePosition } from './event-source.js'
 import type { Finding } from './finding.js'
 import type { FindingArchive } from './finding-archive.js'
@@ -23,6 +24,8 @@ export interface OutletOptions {
   readonly store: FindingStore
   readonly watch: WatchClock
   readonly archive: FindingArchive | undefined
+  /** What they say was lost is in the store. */
+  readonly agentLosses: Pick<AgentLosses, 'reading'> | undefined
   /** How often findings that only grew are given out, in milliseconds. */
   readonly updateMs: number
   /** Undefined: nothing is ever resolved. */
@@ -34,6 +37,7 @@ export interface OutletOptions {
 export class FindingOutlet {
   readonly #options: OutletOptions
   #position: SourcePosition | undefined
+  #agentReading: AgentReading | undefined
   #isMoved = false
   #isUpdateDue = false
   #updatedAt: number
@@ -55,6 +59,7 @@ export class FindingOutlet {
   *next(position: SourcePosition | undefined, isIdle: boolean): Generator<Finding> {
     const { store, watch, archive, updateMs, resolveAfterMs, now } = this.#options
     this.#move(position)
+    this.#isMoved ||= this.#options.agentLosses?.reading !== this.#agentReading
     if (hasPassed(this.#updatedAt, updateMs, now())) {
       this.#updatedAt = now()
       this.#isUpdateDue = true
@@ -97,14 +102,16 @@ export class FindingOutlet {
   }
 
   #save(archive: FindingArchive, pending: readonly Finding[]): void {
-    const { store, watch, resolveAfterMs, now } = this.#options
+    const { store, watch, agentLosses, resolveAfterMs, now } = this.#options
     const begun = now()
+    this.#agentReading = agentLosses?.reading
     archive.save({
       findings: store.takeUnsaved(),
       forgotten: store.takeForgotten(),
       pending,
       position: this.#position,
       watch: watch.state,
+      agentReading: this.#agentReading,
       forgetBefore: resolveAfterMs === undefined ? undefined : watch.unseenSince(REMEMBERED_WINDOWS * resolveAfterMs),
     })
     this.#savedAt = now()

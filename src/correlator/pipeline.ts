@@ -95,14 +95,14 @@ interface CorrelatorState {
 }
 
 function openState(options: CorrelatorOptions): CorrelatorState {
-  const { policy, archive, emit, now, maxFindings, staleMs = DEFAULT_STALE_MS } = options
+  const { policy, archive, agentLosses, emit, now, maxFindings, staleMs = DEFAULT_STALE_MS } = options
   const store = new FindingStore(policy, maxFindings === undefined ? { archive } : { archive, maxFindings })
   const kept = archive?.load()
   if (kept !== undefined) store.restore(kept.findings)
   const watch = new WatchClock(staleMs, kept?.watch)
   const updateMs = emit.when === 'at-once' ? emit.updateMs : 0
   const resolveAfterMs = emit.when === 'at-once' ? emit.resolveAfterMs : undefined
-  const outlet = new FindingOutlet({ store, watch, archive, updateMs, resolveAfterMs, now })
+  const outlet = new FindingOutlet({ store, watch, archive, agentLosses, updateMs, resolveAfterMs, now })
   return { store, watch, outlet, pending: kept?.pending ?? [] }
 }
 

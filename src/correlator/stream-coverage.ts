@@ -161,7 +161,8 @@ function inventoryObservation(problem: string | undefined, since: number): Obser
 function agentObservation(code: AgentLossCode): Observation {
   const title = `${agentPhrase(code)}, as the agent's metrics say: what they were is not known`
   const remedy = 'give the agent more memory and time, or let its filters drop what nobody needs'
-  const remark = 'counted from the first reading of each run on: what was lost while nobody looked is not in it'
+  const remark =
+    'counted from the first reading on: what was lost before is not in it; without a state, each run has its first'
   return { ...lossOf(code, 'low', title, remedy), remarks: [remark] }
 }
 

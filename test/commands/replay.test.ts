@@ -1,18 +1,22 @@
 /** replay and correlate as a shell sees them: what they print, where, and with which exit status. */
 
-import { appendFileSync, readFileSync, statSync } from 'node:fs'
+import { once } from 'node:events'
+import { appendFileSync, existsSync, readFileSync, statSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 import type { Command } from 'commander'
 import t from 'tap'
+import { openFindingStore } from '../../src/adapters/finding-store-file.js'
 import type { CommandIo } from '../../src/commands/command-io.js'
 import { correlateCommand } from '../../src/commands/correlate.js'
 import { renderFindings } from '../../src/commands/finding-table.js'
 import { replayCommand } from '../../src/commands/replay.js'
 import { KnownError } from '../../src/errors.js'
 import { eventOf, lineOf, podOf } from '../support/events.js'
+import { findingOf } from '../support/findings.js'
 
 const FIXTURES = fileURLToPath(new URL('../fixtures/', import.meta.url))
 const POLICY = `
@@ -194,6 +198,34 @@ t.test('correlate', async t => {
       rows(stdout).map(({ count }) => count),
       [1, 2],
     )
+  })
+
+  t.test('a start that fails neither takes the state over nor sends what waits there', async t => {
+    const sink = at('unsent.jsonl')
+    const sinks = [{ name: 'file', isWanted: () => true }]
+    const state = openFindingStore(at('state'), sinks)
+    state.claim()
+    const changes = { findings: [], forgotten: [], position: undefined, watch: { since: 0, until: 0 } }
+    state.save({ ...changes, pending: [findingOf()] })
+    const taken = createServer().listen(0, '127.0.0.1')
+    await once(taken, 'listening')
+    const { port } = taken.address() as AddressInfo
+    const argv = ['--state', at('state'), '--sink', `file:${sink}`]
+    const cases = [
+      [['--source', '-', '--ops', `127.0.0.1:${port}`], 78],
+      [['--source', `file:${dir}`], 78],
+      [['--source', '-', '--tetragon-metrics', 'localhost'], 64],
+    ] as const
+    for (const [options, code] of cases) {
+      const { code: status, stderr } = await correlate([...options, ...argv])
+      t.equal(status, code, stderr)
+      t.equal(existsSync(sink) ? readFileSync(sink, 'utf8') : '', '', options.join(' '))
+    }
+    taken.close()
+    t.doesNotThrow(() => state.save({ ...changes, pending: [] }), 'it is still ours')
+    state.close()
+    t.match(await correlate(['--source', '-', ...argv]), { code: 0 })
+    t.equal(rows(readFileSync(sink, 'utf8')).length, 1)
   })
 
   t.test('what it refuses', async t => {

@@ -48,6 +48,7 @@ function benchOf(receiver: FindingReceiver, options: Partial<DeliveryOptions> = 
     onNews: sentence => news.push(sentence),
     ...options,
   })
+  runner.start()
   return { runner, letters, news, pauses }
 }
 
