@@ -16,7 +16,14 @@ import {
   RETIRED_INDEX,
   retiredColumnOf,
 } from './finding-store-retired.js'
-import { inTransaction, openForWriting, type SqliteDatabase, type SqliteKind, unusable } from './sqlite-file.js'
+import {
+  guardFor,
+  inTransaction,
+  openForWriting,
+  type SqliteDatabase,
+  type SqliteKind,
+  unusable,
+} from './sqlite-file.js'
 import { reasonOf } from './text-file.js'
 
 /** Inside the state's folder; SQLite keeps its log beside it, so the folder is the unit to mount or copy. */
@@ -80,27 +87,31 @@ export interface FindingStoreFile extends FindingArchive {
 /**
  * The folder is made when it is missing. The state belongs to the process that claimed it last: two would count
  * everything twice. So `save` and `confirm` throw STATE_UNUSABLE in a process from which another has taken over. No
- * lock does it, because a lock would have to be cleared away after a kill, and does not reach from node to node.
+ * lock does it, because a lock would have to be cleared away after a kill, and does not reach from node to node. Nor is a
+ * full disk waited out: what was not saved is not given out, so that the next run loses and repeats nothing.
  *
- * @throws KnownError STATE_UNUSABLE: not writable, no state, or of a newer version.
+ * @throws KnownError STATE_UNUSABLE: not writable, no state, or of a newer version; all its methods do.
  */
 export function openFindingStore(directory: string, sinks: readonly OutboxSink[] = []): FindingStoreFile {
   const path = join(directory, FINDINGS_FILE)
   makeFolder(directory, path)
   const database = openForWriting(path, FINDINGS)
+  const guard = guardFor(path, FINDINGS)
   const owner = randomUUID()
   const run = createRunRows(database)
   const inOwnTransaction = (work: () => void): void =>
-    inTransaction(database, () => {
-      const present = run.read('owner')
-      if (present !== owner) throw unusable(path, FINDINGS, 'another process has taken over')
-      work()
-    })
+    guard(() =>
+      inTransaction(database, () => {
+        const present = run.read('owner')
+        if (present !== owner) throw unusable(path, FINDINGS, 'another process has taken over')
+        work()
+      }),
+    )
   const put = database.prepare('INSERT OR REPLACE INTO findings VALUES (?, ?, ?, ?, ?)')
   const forget = database.prepare('DELETE FROM findings WHERE fingerprint = ?')
   const queue = database.prepare('INSERT INTO pending (finding) VALUES (?)')
   const unqueue = database.prepare('DELETE FROM pending')
-  const outbox = createOutbox(database, sinks)
+  const outbox = createOutbox(database, sinks, guard)
   const retired = createRetiredRows(database)
   const write = ({ findings, forgotten, pending, position, watch, ...changes }: ArchiveChanges): void => {
     let isAnyRetired = false
@@ -131,12 +142,12 @@ export function openFindingStore(directory: string, sinks: readonly OutboxSink[]
     },
     outbox,
     claim() {
-      run.write('owner', owner)
-      outbox.recount()
+      guard(() => run.write('owner', owner))
+      guard(outbox.recount)
     },
-    load: () => load(database, run),
-    recall: retired.recall,
-    recallUnseen: retired.recallUnseen,
+    load: () => guard(() => load(database, run)),
+    recall: fingerprint => guard(() => retired.recall(fingerprint)),
+    recallUnseen: since => guard(() => retired.recallUnseen(since)),
     save(changes) {
       inOwnTransaction(() => write(changes))
     },

@@ -6,7 +6,7 @@
 import type { Delivery, DeliveryQueue } from '../correlator/delivery.js'
 import type { Finding } from '../correlator/finding.js'
 import { parseFinding } from '../correlator/finding-schema.js'
-import type { SqliteDatabase } from './sqlite-file.js'
+import type { SqliteDatabase, SqliteGuard } from './sqlite-file.js'
 
 /** One row a sink and fingerprint: the update that waits. Ids are never used again, so a late `settle` hits nothing else. */
 export const OUTBOX_TABLES = `
@@ -44,7 +44,7 @@ interface AtHand {
   readonly json: string
 }
 
-export function createOutbox(database: SqliteDatabase, sinks: readonly OutboxSink[]): Outbox {
+export function createOutbox(database: SqliteDatabase, sinks: readonly OutboxSink[], guard: SqliteGuard): Outbox {
   const insert = database.prepare('INSERT OR REPLACE INTO deliveries (sink, fingerprint, finding) VALUES (?, ?, ?)')
   const has = database.prepare('SELECT id FROM deliveries WHERE sink = ? AND fingerprint = ?').raw(true)
   const sizes = new Map<string, number>()
@@ -66,7 +66,7 @@ export function createOutbox(database: SqliteDatabase, sinks: readonly OutboxSin
         if (atHand.size < MAX_AT_HAND) atHand.set(Number(lastInsertRowid), { finding, json })
       }
     },
-    queueOf: sink => createQueue(database, sink, sizes, atHand),
+    queueOf: sink => guarded(createQueue(database, sink, sizes, atHand), guard),
     recount,
     get stranded() {
       return [...sizes].flatMap(([sink, count]) => (names.has(sink) ? [] : [{ sink, count }]))
@@ -128,6 +128,19 @@ function createQueue(
       replace.run([id])
       atHand.delete(id)
     },
+  }
+}
+
+function guarded(queue: DeliveryQueue, guard: SqliteGuard): DeliveryQueue {
+  return {
+    get size() {
+      return queue.size
+    },
+    isDurable: queue.isDurable,
+    put: finding => queue.put(finding),
+    take: count => guard(() => queue.take(count)),
+    settle: deliveries => guard(() => queue.settle(deliveries)),
+    postpone: delivery => guard(() => queue.postpone(delivery)),
   }
 }
 

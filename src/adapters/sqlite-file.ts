@@ -94,6 +94,23 @@ export function unusable(path: string, { name, code }: SqliteKind, problem: stri
   return new KnownError(code, `${shown(path)}: the ${name} cannot be used: ${problem}`, { cause })
 }
 
+export type SqliteGuard = <Result>(work: () => Result) => Result
+
+/** What SQLite refuses during the work, such as to write to a full disk, is thrown as `unusable`. */
+export function guardFor(path: string, kind: SqliteKind): SqliteGuard {
+  return work => {
+    try {
+      return work()
+    } catch (cause) {
+      throw isRefusal(cause) ? unusable(path, kind, reasonOf(cause), cause) : cause
+    }
+  }
+}
+
+function isRefusal(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && String(cause.code).startsWith('SQLITE_')
+}
+
 function opened(path: string, kind: SqliteKind, prepare: (database: SqliteDatabase) => void): SqliteDatabase {
   let database: SqliteDatabase | undefined
   try {

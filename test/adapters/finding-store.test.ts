@@ -18,6 +18,7 @@ import { createStreamStats } from '../../src/correlator/stream-stats.js'
 import { WatchClock } from '../../src/correlator/watch-clock.js'
 import { type CompiledPolicy, compileToolCatalogue } from '../../src/policy/index.js'
 import { AFTER_START, eventOf, lineOf, podOf } from '../support/events.js'
+import { findingOf } from '../support/findings.js'
 import { policyOf } from '../support/policies.js'
 
 const POLICY = policyOf({ allow: ['registry.corp.example/*'] })
@@ -160,6 +161,29 @@ t.test('what it refuses', async t => {
   t.doesNotThrow(() => second.save(nothing))
   first.close()
   second.close()
+})
+
+t.test('what the database refuses while it runs, as on a full disk, is said of the state and is no bug', async t => {
+  const directory = t.testdir()
+  const store = openFindingStore(directory, [{ name: 'hec', isWanted: () => true }])
+  store.claim()
+  const queue = store.outbox.queueOf('hec')
+  const other = new Database(join(directory, FINDINGS_FILE))
+  other.exec('DROP TABLE pending; DROP TABLE deliveries; DROP TABLE findings')
+  other.close()
+  const nothing = { findings: [], forgotten: [], pending: [], position: undefined, watch: { since: 0, until: 0 } }
+  const works: Record<string, () => unknown> = {
+    save: () => store.save(nothing),
+    confirm: () => store.confirm(),
+    load: () => store.load(),
+    recall: () => store.recall('x'),
+    recallUnseen: () => store.recallUnseen(1),
+    take: () => queue.take(1),
+    settle: () => queue.settle([{ id: 1, finding: findingOf() }]),
+    postpone: () => queue.postpone({ id: 1, finding: findingOf() }),
+  }
+  for (const [name, work] of Object.entries(works)) t.throws(work, { code: 'STATE_UNUSABLE' }, name)
+  store.close()
 })
 
 t.test(
