@@ -34,18 +34,29 @@ export class LineSplitter {
     this.#maxLineBytes = maxLineBytes
   }
 
+  /** Whether the last chunk ended inside a line. */
+  get isInLine(): boolean {
+    return this.#length > 0
+  }
+
   /** The lines that this chunk completes. They share its memory: decode them before it is filled anew. */
   push(chunk: Buffer): SplitLine[] {
     const lines: SplitLine[] = []
     let start = 0
     for (let newline = chunk.indexOf(NEWLINE); newline !== -1; newline = chunk.indexOf(NEWLINE, start)) {
       lines.push(
-        this.#length === 0 ? this.#whole(chunk, start, newline) : this.#complete(chunk.subarray(start, newline)),
+        this.#length === 0 ? this.whole(chunk, start, newline) : this.#complete(chunk.subarray(start, newline)),
       )
       start = newline + 1
     }
     if (start < chunk.length) this.#append(chunk.subarray(start))
     return lines
+  }
+
+  /** The line that stands in a chunk from its beginning to its newline. */
+  whole(chunk: Buffer, from: number, newline: number): SplitLine {
+    const start = skipNuls(chunk, from, newline)
+    return newline - start > this.#maxLineBytes ? TOO_LONG : { type: 'line', chunk, start, end: newline }
   }
 
   /** What stands after the last newline of a source that is complete, if anything does. */
@@ -57,11 +68,6 @@ export class LineSplitter {
   reset(): void {
     this.#parts = []
     this.#length = 0
-  }
-
-  #whole(chunk: Buffer, from: number, end: number): SplitLine {
-    const start = skipNuls(chunk, from, end)
-    return end - start > this.#maxLineBytes ? TOO_LONG : { type: 'line', chunk, start, end }
   }
 
   #append(piece: Buffer): void {

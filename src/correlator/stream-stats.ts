@@ -59,10 +59,10 @@ export function createStreamStats(): StreamStats {
   }
 }
 
-export function countOther(stats: StreamStats, name: string): void {
+export function countOther(stats: StreamStats, name: string, times = 1): void {
   const isKnown = stats.otherEvents.has(name) || stats.otherEvents.size < MAX_TYPE_NAMES
   const key = isKnown ? name : '…'
-  stats.otherEvents.set(key, (stats.otherEvents.get(key) ?? 0) + 1)
+  stats.otherEvents.set(key, (stats.otherEvents.get(key) ?? 0) + times)
 }
 
 export function countMalformed(stats: StreamStats, sample: MalformedSample): void {

@@ -1,0 +1,145 @@
+/** Remembering what was said of a container changes no finding. */
+
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { gunzipSync } from 'node:zlib'
+import fc from 'fast-check'
+import t from 'tap'
+import { loadToolCatalogue } from '../../src/adapters/tool-catalogue-file.js'
+import type { AdmissionJournal } from '../../src/correlator/admission-journal.js'
+import { createAdmissionLookup } from '../../src/correlator/admission-lookup.js'
+import { detectCoverage } from '../../src/correlator/coverage-detection.js'
+import { createDetectionContext, type DetectionTools } from '../../src/correlator/detection-context.js'
+import { createDetector } from '../../src/correlator/detector.js'
+import { detectDrift } from '../../src/correlator/drift-detection.js'
+import { decodeEvent, type ExecEvent } from '../../src/correlator/exec-event.js'
+import { FindingStore } from '../../src/correlator/finding-store.js'
+import { detectImage } from '../../src/correlator/image-detection.js'
+import { detectTool } from '../../src/correlator/tool-detection.js'
+import {
+  AFTER_START,
+  containerOf,
+  eventOf,
+  imageRecord,
+  journalOf,
+  lineOf,
+  podOf,
+  recordOf,
+} from '../support/events.js'
+import { createEventDecoder } from '../support/line-reader.js'
+import { policyOf } from '../support/policies.js'
+
+const FIXTURES = new URL('../fixtures/tetragon/', import.meta.url)
+const FILES = readdirSync(FIXTURES).filter(name => name.includes('.jsonl'))
+const HOUR = 3_600_000
+const EXCEPTED = policyOf({
+  allow: ['registry.k8s.io/*', 'docker.io/library/*'],
+  tags: { deny: ['7'] },
+  exceptions: [
+    {
+      id: 'E-1',
+      images: ['docker.io/library/redis', 'quay.io/*'],
+      tools: ['nmap'],
+      namespaces: ['*'],
+      reason: 'test',
+      owner: 'me',
+      from: new Date(AFTER_START - HOUR).toISOString(),
+      expires: new Date(AFTER_START).toISOString(),
+    },
+  ],
+})
+
+t.test('findings are the same when every line is parsed and every event judged anew', async t => {
+  const catalogue = await loadToolCatalogue(EXCEPTED.runtime)
+  const tools = (policy: DetectionTools['policy'], journal?: AdmissionJournal): DetectionTools => ({
+    policy,
+    catalogue,
+    // A clock that goes on: what the journal said is asked again and again.
+    admissions: createAdmissionLookup(journal, clock()),
+    asOf: undefined,
+    policyPaths: [],
+  })
+  const strict = policyOf({ allow: ['registry.k8s.io/*'] })
+  const journal = journalOf([recordOf({ images: [imageRecord({ written: 'quay.io/x/y:1' })] })])
+  const generated = generatedLines()
+  for (const name of FILES) {
+    const lines = linesOf(name)
+    assert.deepEqual(findFast(lines, tools(strict)), findSlow(lines, tools(strict)), name)
+  }
+  for (const policy of [strict, EXCEPTED]) {
+    for (const from of [undefined, journal]) {
+      const found = findFast(generated, tools(policy, from))
+      t.ok(found.length > 0)
+      assert.deepEqual(found, findSlow(generated, tools(policy, from)))
+    }
+  }
+})
+
+function clock(): () => number {
+  let now = 0
+  return () => {
+    now += 500
+    return now
+  }
+}
+
+/** A few containers and tools, again and again, on both sides of the moment when an exception ends. */
+function generatedLines(): readonly Buffer[] {
+  const image = fc.constantFrom('docker.io/library/redis:7', 'quay.io/x/y:1', 'registry.k8s.io/pause:3.10', 'sha256:0')
+  const pod = fc
+    .tuple(fc.constantFrom('web-1', 'web-2'), fc.constantFrom('uid-1', 'uid-2'), image, fc.boolean())
+    .map(([name, uid, imageName, isExecProbe]) =>
+      podOf({ name, uid, container: containerOf({ imageName, isExecProbe }) }),
+    )
+  const event = fc
+    .record({
+      pod: fc.option(pod, { nil: undefined }),
+      docker: fc.constantFrom(undefined, 'c'.repeat(31)),
+      binary: fc.constantFrom('/usr/bin/nmap', '/bin/sh', '/usr/bin/true', '/dev/fd/3'),
+      arguments: fc.constantFrom(undefined, '-c "nmap -sS 10.0.0.1"', '-sS 10.0.0.1'),
+      flags: fc.constantFrom(['execve'], ['procFS'], ['execve', 'dataArgs']),
+      time: fc.integer({ min: AFTER_START - 2 * HOUR, max: AFTER_START + HOUR }),
+      clusterName: fc.constantFrom('cluster-1', 'cluster-2'),
+    })
+    .map(changes => Buffer.from(lineOf(eventOf(changes))))
+  return fc.sample(event, { numRuns: 800, seed: 7 })
+}
+
+function findFast(lines: readonly Buffer[], tools: DetectionTools) {
+  const decode = createEventDecoder()
+  const detect = createDetector(tools)
+  const store = new FindingStore(tools.policy)
+  for (const line of lines) {
+    const decoded = decode(line)
+    if (decoded.type !== 'exec') continue
+    for (const observation of detect(decoded.event)) store.observe(decoded.event, observation)
+  }
+  return store.takeUpdates()
+}
+
+function findSlow(lines: readonly Buffer[], tools: DetectionTools) {
+  const store = new FindingStore(tools.policy)
+  for (const line of lines) {
+    const decoded = decodeEvent(line)
+    if (decoded.type === 'exec') observeAnew(decoded.event, tools, store)
+  }
+  return store.takeUpdates()
+}
+
+function observeAnew(event: ExecEvent, tools: DetectionTools, store: FindingStore): void {
+  const context = createDetectionContext(tools, event)
+  for (const detect of [detectTool, detectImage, detectDrift, detectCoverage]) {
+    for (const observation of detect(event, context)) store.observe(event, observation)
+  }
+}
+
+function linesOf(name: string): readonly Buffer[] {
+  const bytes = readFileSync(new URL(name, FIXTURES))
+  const lines: Buffer[] = []
+  let rest = name.endsWith('.gz') ? gunzipSync(bytes) : bytes
+  for (let end = rest.indexOf(0x0a); end !== -1; end = rest.indexOf(0x0a)) {
+    lines.push(rest.subarray(0, end))
+    rest = rest.subarray(end + 1)
+  }
+  return lines
+}
