@@ -5,12 +5,14 @@
  *   npm run build                    or: npx tsx scripts/build.ts FOLDER
  *
  * Names and lines stay as they are written, so that a stack can be read; nothing is made shorter. Packages stay where
- * they are installed, but for the small ones that every command needs; their licences go into dist/LICENSES.txt.
+ * they are installed, but for the small ones that every command needs; their licences go into dist/LICENSES.txt. The
+ * catalogue of tools and the rules beside it are checked here, and at a start only if they are not the same any more.
  */
 
 import { chmod, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { build, type Metafile } from 'esbuild'
+import { digestRules } from '../src/adapters/tool-catalogue-file.js'
 
 /** Directly below the package's root. */
 const OUT = process.argv[2] ?? 'dist'
@@ -34,6 +36,7 @@ const { metafile } = await build({
   format: 'esm',
   platform: 'node',
   target: 'node20.19',
+  define: { CHECKED_RULES: JSON.stringify(await digestRules()) },
   external: Object.keys(dependencies).filter(name => !JOINED.has(name)),
   banner: { js: BANNER },
   sourcemap: true,

@@ -1,8 +1,9 @@
 /** The program as it is shipped: put together by scripts/build.ts, and run by bare Node. */
 
 import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { readdirSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
@@ -46,6 +47,36 @@ t.test('the thread that reads policies answers', async t => {
   t.ok(receiveMessageOnPort(port1), 'the first part of the policy')
   port1.close()
   await worker.terminate()
+})
+
+t.test('rules that were checked by the build are not checked again, and changed ones are', async t => {
+  const text = readdirSync(OUT).flatMap(name => (name.endsWith('.js') ? readFileSync(join(OUT, name), 'utf8') : []))
+  const names = ['offensive-tools', 'command-wrappers', 'argument-tells', 'name-collisions'].map(name => `${name}.json`)
+  for (const name of names) {
+    const digest = createHash('sha256')
+      .update(readFileSync(join('policies', name)))
+      .digest('hex')
+    t.ok(text.join('').includes(`${name} ${digest}`), name)
+  }
+  const root = t.testdir()
+  for (const folder of [OUT, 'policies']) cpSync(folder, join(root, folder), { recursive: true })
+  cpSync('package.json', join(root, 'package.json'))
+  const explain = () =>
+    run(process.execPath, [
+      join(root, OUT, 'cli.js'),
+      'explain',
+      '-p',
+      'policies/strict.yaml',
+      '--exec',
+      '/usr/bin/nmap',
+    ])
+  const status = await explain().catch(({ code }) => code)
+  t.not(status, 78)
+  const file = join(root, 'policies/offensive-tools.json')
+  const catalogue = JSON.parse(readFileSync(file, 'utf8'))
+  catalogue.tools[3].dualUse = 'yes'
+  writeFileSync(file, JSON.stringify(catalogue))
+  await t.rejects(explain(), { code: 78, stderr: /tools\[3\].*dualUse: must be true or false/ })
 })
 
 t.test('every file that a thread starts with is built', async t => {

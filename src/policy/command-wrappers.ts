@@ -1,7 +1,7 @@
 /** Programs that run another program (policies/command-wrappers.json): what the file may hold, and how it is looked up. */
 
 import { choice, flag, list, object, optional, table, text, type ValueOf, whole } from '../shapes/index.js'
-import { readRuleFile } from './rule-file.js'
+import { type RuleSource, readRuleFile } from './rule-file.js'
 
 const MAX_NAME_LENGTH = 64
 
@@ -96,8 +96,8 @@ export interface CommandWrappers {
 }
 
 /** @throws KnownError POLICY_INVALID that names the file and the field; the first problem only. */
-export function compileCommandWrappers(data: unknown, file: string): CommandWrappers {
-  const parsed = readRuleFile(document, data, file)
+export function compileCommandWrappers(source: RuleSource): CommandWrappers {
+  const parsed = readRuleFile(document, source)
   const { shells, interpreters, launchers, packageRunners, multicall, installers, ...rest } = parsed
   return {
     runners: tableOf([

@@ -50,7 +50,8 @@ export function compileGlob(glob: string): GlobMatcher {
   if (!glob.includes('*')) return text => text === glob
   if (glob === '*') return text => text !== '' && text.length <= MAX_TEXT_LENGTH
   if (countStars(glob) > MAX_STARS) throw new RangeError(`a glob holds at most ${MAX_STARS} stars`)
-  const expression = picomatch.makeRe(glob, OPTIONS)
+  // Made when a text first fits its ends: most globs of a policy and of the catalogue never see one.
+  let expression: RegExp | undefined
   const [first = '', ...middle] = glob.split('*')
   const last = middle.pop() ?? ''
   // The same segment is asked again and again: at several places of one tree, and in each list of the policy.
@@ -60,6 +61,7 @@ export function compileGlob(glob: string): GlobMatcher {
     if (text === asked) return answer
     if (!text.startsWith(first) || !text.endsWith(last) || text.length > MAX_TEXT_LENGTH) return false
     asked = text
+    expression ??= picomatch.makeRe(glob, OPTIONS)
     answer = holdsBetween(text, first.length, middle, text.length - last.length) && expression.test(text)
     return answer
   }

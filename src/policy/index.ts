@@ -33,6 +33,7 @@ export {
   type PolicySource,
   type Position,
 } from './policy-problem.js'
+export type { RuleSource } from './rule-file.js'
 export { runSteps, type Steps } from './steps.js'
 export {
   type Confidence,

@@ -2,7 +2,7 @@
 
 import { choice, flag, list, object, optional, text } from '../shapes/index.js'
 import { countStars, MAX_STARS } from './glob.js'
-import { readRuleFile, ruleFileError } from './rule-file.js'
+import { type RuleSource, readRuleFile, ruleFileError } from './rule-file.js'
 import { MAX_NAME_LENGTH } from './tool-name.js'
 
 /** From the fewest findings to the most; each profile holds the one before. */
@@ -56,13 +56,27 @@ export interface ToolCatalogueDocument {
 /**
  * Read a catalogue. An operator may ship one of their own, so it is judged like a policy.
  *
- * @param data the decoded JSON.
- * @param file its name, for messages.
  * @throws KnownError POLICY_INVALID that names the file, the tool and the field; the first problem only.
  */
-export function parseToolCatalogue(data: unknown, file: string): ToolCatalogueDocument {
-  const document = readRuleFile(catalogue, data, file)
-  const tools = document.tools.map(({ weak = [], strictOnly = [], ...rest }) => ({ ...rest, weak, strictOnly }))
+export function parseToolCatalogue(source: RuleSource): ToolCatalogueDocument {
+  const { file } = source
+  const document = readRuleFile(catalogue, source)
+  const tools = document.tools.map(tool => ({ ...tool, weak: tool.weak ?? [], strictOnly: tool.strictOnly ?? [] }))
+  if (source.isChecked !== true) checkTools(tools, file)
+  return { file, tools }
+}
+
+/** Why a name pattern cannot be used, as half a sentence; undefined when it can. */
+export function problemOfToolPattern(pattern: string): string | undefined {
+  if (!NAME_PATTERN.test(pattern)) return 'holds a character other than a-z 0-9 . _ + - and *'
+  const stars = countStars(pattern)
+  if (stars > MAX_STARS) return `holds more than ${MAX_STARS} stars`
+  if (stars > 0 && pattern.length - stars < FEWEST_LITERALS) return `names fewer than ${FEWEST_LITERALS} characters`
+  return undefined
+}
+
+/** What the shape cannot say: each name and pattern once, patterns that are sound, and lists that hold each other. */
+function checkTools(tools: readonly CatalogueTool[], file: string): void {
   const names = new Set<string>()
   const owners = new Map<string, string>()
   for (const entry of tools) {
@@ -76,16 +90,6 @@ export function parseToolCatalogue(data: unknown, file: string): ToolCatalogueDo
     checkSubset(file, entry, 'weak', entry.weak, 'patterns', entry.patterns)
     checkSubset(file, entry, 'strictOnly', entry.strictOnly, 'weak', entry.weak)
   }
-  return { file, tools }
-}
-
-/** Why a name pattern cannot be used, as half a sentence; undefined when it can. */
-export function problemOfToolPattern(pattern: string): string | undefined {
-  if (!NAME_PATTERN.test(pattern)) return 'holds a character other than a-z 0-9 . _ + - and *'
-  const stars = countStars(pattern)
-  if (stars > MAX_STARS) return `holds more than ${MAX_STARS} stars`
-  if (stars > 0 && pattern.length - stars < FEWEST_LITERALS) return `names fewer than ${FEWEST_LITERALS} characters`
-  return undefined
 }
 
 function problemOfOwner(owner: string | undefined): string | undefined {

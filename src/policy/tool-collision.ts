@@ -1,7 +1,7 @@
 /** Names that a tool shares with an innocent program (policies/name-collisions.json), and how to tell the two apart. */
 
 import { choice, list, object, optional, text } from '../shapes/index.js'
-import { readRuleFile } from './rule-file.js'
+import { type RuleSource, readRuleFile } from './rule-file.js'
 import { compileExpression, MAX_TEXT, problemOfExpression } from './tool-expression.js'
 
 const expression = text({ problemOf: problemOfExpression })
@@ -49,8 +49,8 @@ export type Collisions = ReadonlyMap<string, Collision>
 export type Likeness = 'innocent' | 'tool' | 'open'
 
 /** @throws KnownError POLICY_INVALID that names the file and the field; the first problem only. */
-export function compileCollisions(data: unknown, file: string): Collisions {
-  const parsed = readRuleFile(document, data, file)
+export function compileCollisions(source: RuleSource): Collisions {
+  const parsed = readRuleFile(document, source)
   const compiled = new Map<string, Collision>()
   for (const { innocent = [], requires = [], ...rest } of parsed.collisions) {
     const each: Collision = {

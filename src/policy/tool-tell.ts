@@ -4,7 +4,7 @@ import { choice, flag, list, object, optional, text } from '../shapes/index.js'
 import type { Command } from './command.js'
 import type { CommandLine } from './command-line.js'
 import { type CommandWrappers, withoutVersion } from './command-wrappers.js'
-import { readRuleFile } from './rule-file.js'
+import { type RuleSource, readRuleFile } from './rule-file.js'
 import { TOOL_PROFILES, type ToolProfile } from './tool-catalogue-document.js'
 import { compileExpression, MAX_TEXT, problemOfExpression } from './tool-expression.js'
 
@@ -59,8 +59,8 @@ export interface TellMatch {
 }
 
 /** @throws KnownError POLICY_INVALID that names the file, the tell and the field; the first problem only. */
-export function compileTells(data: unknown, file: string): readonly Tell[] {
-  const parsed = readRuleFile(document, data, file)
+export function compileTells(source: RuleSource): readonly Tell[] {
+  const parsed = readRuleFile(document, source)
   return parsed.tells.map(each => ({
     id: each.id,
     tool: each.tool,

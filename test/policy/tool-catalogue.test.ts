@@ -13,7 +13,7 @@ import {
 import { basename } from '../../src/policy/tool-name.js'
 
 const FILE = 'policies/offensive-tools.json'
-const shipped = parseToolCatalogue(readJson(`../../${FILE}`), FILE)
+const shipped = parseToolCatalogue({ data: readJson(`../../${FILE}`), file: FILE })
 const splunk = readJson('../../policies/splunk-offensive-tools.json') as {
   readonly names: readonly string[]
   readonly described: readonly string[]
@@ -233,7 +233,7 @@ t.test('a broken catalogue is refused with the file, the tool and the field', as
     patterns: ['xyz'],
   }
   const file = (...tools: readonly unknown[]) => ({ version: 1, description: '', tools })
-  t.equal(parseToolCatalogue(file(good), 'a.json').tools.length, 1)
+  t.equal(parseToolCatalogue({ data: file(good), file: 'a.json' }).tools.length, 1)
   const rows: readonly (readonly [unknown, ...(readonly string[])])[] = [
     [null],
     [[]],
@@ -251,7 +251,8 @@ t.test('a broken catalogue is refused with the file, the tool and the field', as
     [file({ ...good, weak: ['abc'] }), 'x', 'weak', 'abc'],
     [file({ ...good, strictOnly: ['xyz'] }), 'x', 'strictOnly', 'xyz'],
   ]
-  for (const [data, ...words] of rows) throwsInvalid(t, () => parseToolCatalogue(data, 'a.json'), 'a.json', ...words)
+  for (const [data, ...words] of rows)
+    throwsInvalid(t, () => parseToolCatalogue({ data, file: 'a.json' }), 'a.json', ...words)
 })
 
 t.test('no binary makes the matcher throw, and case and directory change nothing', async t => {

@@ -24,7 +24,7 @@ import { isTold } from '../../src/policy/tool-tell.js'
 const FIXTURES = new URL('../fixtures/', import.meta.url)
 const FILES = { wrappers: 'command-wrappers.json', tells: 'argument-tells.json', collisions: 'name-collisions.json' }
 
-const tools = parseToolCatalogue(readShipped('offensive-tools.json'), 'offensive-tools.json')
+const tools = parseToolCatalogue({ data: readShipped('offensive-tools.json'), file: 'offensive-tools.json' })
 const rules = compileToolRules({
   wrappers: { data: readShipped(FILES.wrappers), file: FILES.wrappers },
   tells: { data: readShipped(FILES.tells), file: FILES.tells },
@@ -618,4 +618,12 @@ t.test('nothing makes the inspection throw', async t => {
     return JSON.stringify(inspect(path, args, strict)) === JSON.stringify(first)
   })
   t.doesNotThrow(() => fc.assert(property))
+})
+
+t.test('rules that were checked before are read as the same', async t => {
+  const checked = (name: string) => ({ data: readShipped(name), file: name, isChecked: true })
+  const { wrappers, tells, collisions } = FILES
+  const again = { wrappers: checked(wrappers), tells: checked(tells), collisions: checked(collisions) }
+  t.strictSame(compileToolRules(again), rules)
+  t.strictSame(parseToolCatalogue(checked('offensive-tools.json')), { ...tools, file: 'offensive-tools.json' })
 })
