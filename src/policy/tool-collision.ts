@@ -75,8 +75,9 @@ export function compareWithTool(collision: Collision, args: string, image: strin
   const text = args.length > MAX_TEXT ? args.slice(0, MAX_TEXT) : args
   const isInnocent = collision.innocent.some(
     ({ args: expressions, unless, images }) =>
-      (expressions.some(each => each.test(text)) && !unless.some(each => each.test(text))) ||
-      (image !== undefined && images.some(repository => isImageOf(repository, image))),
+      (expressions.some(each => each.test(text)) ||
+        (image !== undefined && images.some(repository => isImageOf(repository, image)))) &&
+      !unless.some(each => each.test(text)),
   )
   if (isInnocent) return 'innocent'
   return collision.requires.some(each => each.test(text)) ? 'tool' : 'open'

@@ -464,6 +464,20 @@ t.test('innocent programs are left alone', async t => {
   t.match(page, `and \`strict\` ${noisy.length} (`)
 })
 
+t.test('a first word, or an image, does not make arguments innocent that only the tool takes', async t => {
+  t.equal(summary(inspect('/x/hydra', 'list ssh -l root -P w -M hosts')), 'offensive-tool hydra binary.basename high')
+  t.equal(
+    summary(inspect('/x/medusa', 'start -h 10.0.0.5 -u root -P w -M ssh')),
+    'offensive-tool medusa binary.basename high',
+  )
+  const image = 'docker.io/oryd/hydra:v2'
+  t.match(
+    summary(inspectExec(standard, factsOf('/x/hydra', '-l root -P w ssh://10.0.0.5', { image }))),
+    /^offensive-tool/,
+  )
+  t.equal(summary(inspectExec(standard, factsOf('/usr/bin/hydra', 'migrate sql postgres://u@db/h', { image }))), '')
+})
+
 t.test('circumstances raise and lower', async t => {
   const probe = { isExecProbe: true }
   t.equal(summary(inspectExec(standard, factsOf('/bin/nc', '', probe))), '', 'a weak name in a probe')
