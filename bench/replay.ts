@@ -1,18 +1,18 @@
 /**
  * Group `replay`: the compiled program over an export file, whole processes against each other: what splits the file at
- * newlines and parses every line, `wc`, `jq`, `sallyport replay` and `sallyport correlate` with a state.
+ * newlines and parses every line, `wc`, `jq`, `sallyport replay` and `sallyport correlate` with a state; and the same
+ * events over the agent's gRPC stream.
  */
 
-import { spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
-import { createWriteStream } from 'node:fs'
+import { spawnSync } from 'node:child_process'
 import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
 import { type ChildCost, canMeasureChildren, costOf } from './child-cost.js'
+import { CLI, writeEvents } from './child-scripts.js'
 import { alternate, type Contender, digits, type GroupReport, median, type Plan, toRows } from './measure.js'
+import { measureStream } from './stream.js'
 
 const MEGABYTES = 800
 const QUICK_MEGABYTES = 100
@@ -41,38 +41,34 @@ export async function measureReplay(plan: Plan): Promise<GroupReport> {
     const path = join(folder, 'tetragon.log')
     const policy = join(folder, 'policy.yaml')
     await writeFile(policy, POLICY)
-    await writeExport(path, ['--megabytes', String(plan.isQuick ? QUICK_MEGABYTES : MEGABYTES), '--pods', String(PODS)])
+    await writeEvents(path, ['--megabytes', String(plan.isQuick ? QUICK_MEGABYTES : MEGABYTES), '--pods', String(PODS)])
     const { size } = await stat(path)
     const series = await alternate(contenders(path, policy, folder), { ...plan, cycles: plan.isQuick ? 1 : CYCLES })
+    const streamed = await measureStream(policy, folder, { ...plan, cycles: plan.isQuick ? 1 : CYCLES })
     plan.progress(`${MANY_PODS} pods`)
     const lines = plan.isQuick ? QUICK_MANY_LINES : MANY_LINES
-    await writeExport(path, ['--events', String(lines), '--pods', String(MANY_PODS)])
+    await writeEvents(path, ['--events', String(lines), '--pods', String(MANY_PODS)])
     const many = await costOf(correlateStdin(policy, join(folder, 'many')), { stdin: path })
     return {
-      rows: toRows(
-        series,
-        ({ cpuMicros }) => cpuMicros,
-        slices => describe(slices, size),
-      ),
+      rows: [
+        ...toRows(
+          series,
+          ({ cpuMicros }) => cpuMicros,
+          slices => describe(slices, size),
+        ),
+        ...streamed.rows,
+      ],
       notes: [
         `${digits(size / MEGABYTE)} MB of exec and exit lines, half and half, ${PODS} pods; a start is part of each figure`,
         'a second is one of CPU time, over all threads on one core; the file stays in the page cache',
         `this group runs ${plan.isQuick ? 1 : CYCLES} cycles, whatever stands above the table`,
+        ...streamed.notes,
         `${digits(lines)} lines of about ${digits(Math.min(MANY_PODS, lines / LINES_A_POD))} pods: at most ${digits(many.maxRssBytes / MEGABYTE)} MB resident`,
       ],
     }
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
-}
-
-async function writeExport(path: string, args: readonly string[]): Promise<void> {
-  const [loader, main] = ['./typescript-loader.mjs', './write-events.ts'].map(file => new URL(file, import.meta.url))
-  const node = ['--import', String(loader), fileURLToPath(main ?? ''), ...args]
-  const child = spawn(process.execPath, node, { stdio: ['ignore', 'pipe', 'inherit'] })
-  const ended = once(child, 'exit')
-  await pipeline(child.stdout, createWriteStream(path))
-  await ended
 }
 
 function contenders(path: string, policy: string, folder: string): readonly Contender<ChildCost>[] {
@@ -83,7 +79,7 @@ function contenders(path: string, policy: string, folder: string): readonly Cont
     slice: () => costOf(command, { isFollowing }),
   })
   const hasJq = spawnSync('jq', ['--version']).status === 0
-  const cli = [process.execPath, here('../dist/cli.js')]
+  const cli = [process.execPath, CLI]
   const state = join(folder, 'state')
   const followed = ['correlate', '--policy', policy, '--source', `file:${path}`, '--from-start', '--state', state]
   return [
@@ -105,8 +101,7 @@ function contenders(path: string, policy: string, folder: string): readonly Cont
 }
 
 function correlateStdin(policy: string, state: string): readonly string[] {
-  const cli = fileURLToPath(new URL('../dist/cli.js', import.meta.url))
-  return [process.execPath, cli, 'correlate', '--policy', policy, '--source', '-', '--state', state]
+  return [process.execPath, CLI, 'correlate', '--policy', policy, '--source', '-', '--state', state]
 }
 
 function describe(costs: readonly ChildCost[], bytes: number): string {

@@ -14,24 +14,12 @@ import { type TetragonOptions, watchTetragon } from '../../src/adapters/tetragon
 import { describeGetEvents } from '../../src/adapters/tetragon-proto.js'
 import type { SourceGap, SourcePart } from '../../src/correlator/event-source.js'
 import { decodeEvent } from '../../src/correlator/exec-event.js'
+import { agentMessageOf } from '../support/agent-message.js'
 import { createClientCertificate } from '../support/client-certificate.js'
 
 type Call = ServerWritableStream<{ allow_list?: object[] }, object>
 
-const WRAPPED = new Set(['pid', 'links', 'in_init_tree'])
 const LINES = gunzipSync(readFileSync('test/fixtures/tetragon/exec-1k.jsonl.gz')).toString().trim().split('\n')
-
-/** A line of the export as the message that it was written from. */
-function messageOf(value: unknown, key = ''): unknown {
-  const isTime = key === 'time' || key === 'start_time'
-  if (isTime && typeof value === 'string') {
-    const nanos = /\.(\d+)Z$/.exec(value)?.[1] ?? ''
-    return { seconds: Math.floor(Date.parse(value) / 1000), nanos: Number(nanos.padEnd(9, '0')) }
-  }
-  if (WRAPPED.has(key) || (key === 'uid' && typeof value === 'number')) return { value }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
-  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, messageOf(each, name)]))
-}
 
 /** A socket's path holds 107 bytes: too few for the directory that a test is given. */
 async function socketAddress(t: Test): Promise<string> {
@@ -46,7 +34,7 @@ async function startAgent(address: string, lines: readonly string[], secret?: Se
   const server = new Server()
   const GetEvents = (call: Call) => {
     requests.push(call.request)
-    for (const line of lines) call.write(messageOf(JSON.parse(line)) as object)
+    for (const line of lines) call.write(agentMessageOf(JSON.parse(line)) as object)
   }
   server.addService({ GetEvents: describeGetEvents() }, { GetEvents })
   const port = await new Promise<number>((resolve, reject) => {
