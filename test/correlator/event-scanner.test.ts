@@ -383,6 +383,35 @@ t.test('of two processes that are too long to be kept neither is taken for the o
   t.pass()
 })
 
+t.test('a line of more new processes than there is room for is left to the full parse', async t => {
+  const scanner = new EventScanner()
+  let count = 0
+  const process = () => {
+    count += 1
+    return `{"exec_id":"${count}","pid":${count},"binary":"/${count}","flags":"f${count}","tid":1}`
+  }
+  const line = (ancestors: number) => {
+    const others = Array.from({ length: ancestors }, process).join()
+    const family = others && `,"ancestors":[${others}]`
+    return `{"process_exec":{"process":${process()}${family}},"node_name":"n","time":"2026-11-21T23:08:09Z"}`
+  }
+  const lines = Array.from({ length: 400 }, (_, index) => line([0, 1, 28, 29, 30, 31, 32, 40, 400][index % 9] ?? 0))
+  const events: ExecEvent[] = []
+  let left = 0
+  scanner.scan(Buffer.from(`${lines.join('\n')}\n`), 0, {
+    takeEvent: event => events.push(event),
+    takeLine: (chunk, start, end) => {
+      left += 1
+      const decoded = decodeEvent(chunk.subarray(start, end))
+      if (decoded.type === 'exec') events.push(decoded.event)
+    },
+  })
+  const expected = lines.map(each => decodeEvent(each)).flatMap(each => (each.type === 'exec' ? [each.event] : []))
+  assert.deepEqual(events, expected)
+  t.equal(scanner.lines, lines.length)
+  t.ok(left > 40 && left < 300, `${left} were left`)
+})
+
 /** Processes, commands, flags and containers of a small world that is larger than what is remembered of it. */
 function worldLines(count: number, seed: number): readonly string[] {
   let state = seed
