@@ -5,7 +5,7 @@
  *   npm run build                    or: npx tsx scripts/build.ts FOLDER
  *
  * Names and lines stay as they are written, so that a stack can be read; nothing is made shorter. Packages stay where
- * they are installed, but for the small ones that every command needs; their licences go into dist/LICENSES.txt. The
+ * they are installed, but for those that every command needs; their licences go into dist/LICENSES.txt. The
  * catalogue of tools and the rules beside it are checked here, and at a start only if they are not the same any more.
  */
 
@@ -19,7 +19,7 @@ const OUT = process.argv[2] ?? 'dist'
 /** What a process or a thread starts with; own-files.ts names the threads' files. */
 const ENTRIES = ['src/cli.ts', 'src/adapters/policy-worker.ts', 'src/adapters/journal-worker.ts']
 /** Packages without dependencies that every command needs at its start. */
-const JOINED = new Set(['commander', 'picocolors', 'picomatch', 'yaml'])
+const JOINED = new Set(['commander', 'picocolors', 'picomatch', 'yaml', 'zod'])
 /** CommonJS packages ask for Node's modules in their own way. */
 const BANNER =
   "import { createRequire as createRequireOfNode } from 'node:module'; const require = createRequireOfNode(import.meta.url);"

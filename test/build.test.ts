@@ -92,6 +92,6 @@ t.test('a stack names our functions, and the licences of what is joined are ther
   const text = files.map(name => readFileSync(join(OUT, name), 'utf8')).join('\n')
   for (const name of ['compileToolCatalogue', 'loadPolicy', 'correlate']) t.ok(text.includes(` ${name}(`), name)
   const licences = readFileSync(join(OUT, 'LICENSES.txt'), 'utf8')
-  for (const name of ['commander', 'picocolors', 'picomatch', 'yaml'])
+  for (const name of ['commander', 'picocolors', 'picomatch', 'yaml', 'zod'])
     t.match(licences, new RegExp(`^${name} \\d`, 'm'))
 })

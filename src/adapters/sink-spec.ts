@@ -1,14 +1,14 @@
 /** `--sink`: what an operator writes there, read and checked. docs/sinks.md lists each option. */
 
 import type { DeliveryFilter } from '../correlator/delivery.js'
-import { findingShape } from '../correlator/finding-schema.js'
+import { findingSchema } from '../correlator/finding-schema.js'
 import { KnownError } from '../errors.js'
 import { escapeForeign } from '../policy/index.js'
 
 const FORMS = 'stdout, file:PATH, hec:URL, webhook:URL, kubernetes-events or policy-report'
 const NAME = /^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$/
-const KINDS = findingShape.fields.kind.values
-const SEVERITIES = findingShape.fields.severity.values
+const KINDS = findingSchema.shape.kind.options
+const SEVERITIES = findingSchema.shape.severity.options
 
 /** What all sinks have in common. */
 export interface CommonSink {

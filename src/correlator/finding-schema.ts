@@ -5,96 +5,79 @@
  * Objects are open: a newer version may add a field without raising `schema`.
  */
 
-import {
-  choice,
-  described,
-  flag,
-  list,
-  nullable,
-  openObject,
-  optional,
-  quantity,
-  readShape,
-  type Shape,
-  text,
-  whole,
-  withFallback,
-} from '../shapes/index.js'
+import * as z from 'zod'
 import { DRIFT_CODES } from './drift-code.js'
 import { EVIDENCE_SOURCES } from './explanation.js'
 import { FINDING_SCHEMA, type Finding } from './finding.js'
 
-/** To the second or finer. */
-const TIME = /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?Z$/
+const text = z.string()
+const time = z.iso.datetime().describe('RFC 3339, UTC')
+const texts = z.array(text)
+const certainty = z.enum(['proved', 'likely', 'unknown'])
+const confidence = z.enum(['high', 'medium', 'low'])
+const count = z.int().min(0)
 
-const string = text()
-const time = described('RFC 3339, UTC', text({ format: 'date-time', pattern: TIME }))
-const texts = list(string)
-const certainty = choice(['proved', 'likely', 'unknown'])
-const confidence = choice(['high', 'medium', 'low'])
-const count = whole(0)
+const riskObject = z.object({ field: text, name: text, type: text, score: z.int().min(0).max(100) })
+const threatObject = z.object({ field: text, name: text, type: text })
 
-const riskObject = openObject({ field: string, name: string, type: string, score: whole(0, 100) })
-const threatObject = openObject({ field: string, name: string, type: string })
-
-const verdict = openObject({
-  written: string,
-  reference: described(
-    'null: it cannot be read as a reference',
-    nullable(openObject({ registry: string, repository: string, tag: nullable(string), digest: nullable(string) })),
-  ),
-  outcome: choice(['allowed', 'denied', 'excepted']),
-  reason: string,
-  entry: nullable(string),
-  namespace: string,
-  mode: choice(['enforce', 'warn', 'audit']),
-  policy: string,
-  revision: string,
-  closest: nullable(string),
-  suggestion: nullable(string),
+const verdict = z.object({
+  written: text,
+  reference: z
+    .object({ registry: text, repository: text, tag: text.nullable(), digest: text.nullable() })
+    .nullable()
+    .describe('null: it cannot be read as a reference'),
+  outcome: z.enum(['allowed', 'denied', 'excepted']),
+  reason: text,
+  entry: text.nullable(),
+  namespace: text,
+  mode: z.enum(['enforce', 'warn', 'audit']),
+  policy: text,
+  revision: text,
+  closest: text.nullable(),
+  suggestion: text.nullable(),
 })
 
-const tool = openObject({
-  tool: string,
-  category: string,
+const tool = z.object({
+  tool: text,
+  category: text,
   attack: texts,
-  dualUse: flag(),
-  isWeak: flag(),
-  profile: choice(['quiet', 'default', 'strict']),
-  pattern: string,
-  matchedName: string,
+  dualUse: z.boolean(),
+  isWeak: z.boolean(),
+  profile: z.enum(['quiet', 'default', 'strict']),
+  pattern: text,
+  matchedName: text,
   steps: texts,
   confidence,
-  matchedOn: string,
-  command: string,
+  matchedOn: text,
+  command: text,
   unwrapped: texts,
   tells: texts,
   alsoTools: texts,
   because: texts,
 })
 
-const evidence = openObject({
-  source: choice(EVIDENCE_SOURCES),
-  field: string,
-  value: string,
-  seen: optional(described('RFC 3339; missing for what holds now', string)),
+const evidence = z.object({
+  source: z.enum(EVIDENCE_SOURCES),
+  field: text,
+  value: text,
+  seen: text.optional().describe('RFC 3339; missing for what holds now'),
 })
-const driftCode = choice(DRIFT_CODES)
-const admission = openObject({
+const driftCode = z.enum(DRIFT_CODES)
+const admission = z.object({
   code: driftCode,
   certainty,
-  summary: string,
-  evidence: list(evidence),
-  remedy: string,
-  alsoTrue: described(
-    'the other explanations that hold, in the order of explanation',
-    withFallback(list(openObject({ code: driftCode, certainty, evidence: list(evidence) })), () => []),
-  ),
+  summary: text,
+  evidence: z.array(evidence),
+  remedy: text,
+  alsoTrue: z
+    .array(z.object({ code: driftCode, certainty, evidence: z.array(evidence) }))
+    .default([])
+    .describe('the other explanations that hold, in the order of explanation'),
 })
 
-const fields = {
-  schema: choice([FINDING_SCHEMA]),
-  kind: choice([
+const shape = {
+  schema: z.literal(FINDING_SCHEMA),
+  kind: z.enum([
     'non-allowlisted-image',
     'image-drift',
     'coverage',
@@ -105,70 +88,69 @@ const fields = {
     'tool-staging',
     'tool-enumeration',
   ]),
-  code: string,
-  fingerprint: text({ pattern: /^[0-9a-f]{16}$/ }),
-  title: described('one sentence, safe to print', string),
-  status: choice(['open', 'resolved', 'suppressed']),
-  severity: choice(['info', 'low', 'medium', 'high']),
+  code: text,
+  fingerprint: z.string().regex(/^[0-9a-f]{16}$/),
+  title: text.describe('one sentence, safe to print'),
+  status: z.enum(['open', 'resolved', 'suppressed']),
+  severity: z.enum(['info', 'low', 'medium', 'high']),
   certainty,
-  emission: described('how often this finding was given out, this time included', whole(1)),
-  count: described('exec events; of kind coverage whatever was missed', count),
-  suppressedCount: described('of count, those that an exception covered', count),
+  emission: z.int().min(1).describe('how often this finding was given out, this time included'),
+  count: count.describe('exec events; of kind coverage whatever was missed'),
+  suppressedCount: count.describe('of count, those that an exception covered'),
   firstSeen: time,
   lastSeen: time,
-  risk: openObject({
-    score: whole(0, 100),
-    objects: list(riskObject),
-    threats: list(threatObject),
+  risk: z.object({
+    score: z.int().min(0).max(100),
+    objects: z.array(riskObject),
+    threats: z.array(threatObject),
   }),
-  attack: described('ATT&CK technique ids', texts),
-  image: optional(string),
-  owner: optional(openObject({ kind: string, name: string })),
-  container: optional(string),
-  pod_image_name: optional(string),
-  pod_namespace: optional(string),
-  pod_name: optional(string),
-  process_name: string,
-  process: string,
-  parent_process_name: optional(string),
-  process_exec: string,
-  process_id: optional(quantity()),
-  container_id: optional(string),
-  node_name: optional(string),
-  cluster_name: optional(string),
-  samples: openObject({ processes: list(text(), { max: 5 }), pods: list(text(), { max: 5 }) }),
-  policy: openObject({ name: string, revision: string }),
-  verdict: optional(verdict),
-  tool: optional(tool),
-  admission: optional(admission),
-  suppression: optional(
-    openObject({
-      by: withFallback(choice(['exception', 'maintenance']), () => 'exception'),
-      exception: string,
-      owner: string,
-      reason: string,
-      expires: string,
-    }),
-  ),
+  attack: texts.describe('ATT&CK technique ids'),
+  image: text.optional(),
+  owner: z.object({ kind: text, name: text }).optional(),
+  container: text.optional(),
+  pod_image_name: text.optional(),
+  pod_namespace: text.optional(),
+  pod_name: text.optional(),
+  process_name: text,
+  process: text,
+  parent_process_name: text.optional(),
+  process_exec: text,
+  process_id: z.number().optional(),
+  container_id: text.optional(),
+  node_name: text.optional(),
+  cluster_name: text.optional(),
+  samples: z.object({ processes: texts.max(5), pods: texts.max(5) }),
+  policy: z.object({ name: text, revision: text }),
+  verdict: verdict.optional(),
+  tool: tool.optional(),
+  admission: admission.optional(),
+  suppression: z
+    .object({
+      by: z.enum(['exception', 'maintenance']).default('exception'),
+      exception: text,
+      owner: text,
+      reason: text,
+      expires: text,
+    })
+    .optional(),
   remarks: texts,
-  remedy: described('one line, safe to print', string),
-  nextCommand: described('for a POSIX shell', string),
-} satisfies Record<keyof Finding, Shape<unknown>>
+  remedy: text.describe('one line, safe to print'),
+  nextCommand: text.describe('for a POSIX shell'),
+} satisfies Record<keyof Finding, z.ZodType>
 
-export const findingShape = openObject(fields)
+export const findingSchema = z.object(shape)
 
 /** Read back what was written; undefined when it is no finding of this version. Unknown fields are left out. */
 export function parseFinding(value: unknown): Finding | undefined {
-  const read = readShape(findingShape, value)
-  // The same shape; its type only cannot say that a missing field is an undefined one.
-  return read.ok ? (read.value as Finding) : undefined
+  const parsed = findingSchema.safeParse(value)
+  // The same shape; the schema only cannot say that a missing field is an undefined one.
+  return parsed.success ? (parsed.data as Finding) : undefined
 }
 
 /** JSON Schema (2020-12): `docs/finding.schema.json` is this, written down. */
 export function findingJsonSchema(): object {
   return {
-    $schema: 'https://json-schema.org/draft/2020-12/schema',
-    ...findingShape.jsonSchema(),
+    ...z.toJSONSchema(findingSchema, { io: 'input' }),
     title: 'Sallyport finding',
     description: 'What runs that should not, and how it got in: one object a fingerprint. See findings.md.',
   }

@@ -1,49 +1,9 @@
 /** Programs that run another program (policies/command-wrappers.json): what the file may hold, and how it is looked up. */
 
-import { choice, flag, list, object, optional, table, text, type ValueOf, whole } from '../shapes/index.js'
+import * as z from 'zod'
 import { type RuleSource, readRuleFile } from './rule-file.js'
 
 const MAX_NAME_LENGTH = 64
-
-const word = text({ min: 1, max: MAX_NAME_LENGTH })
-/** Lower case; a `*` only at the end. */
-const name = text({
-  max: MAX_NAME_LENGTH,
-  pattern: /^[a-z0-9[][a-z0-9._+[-]*\*?$/,
-  otherwise: 'is no name of a program',
-})
-const words = list(word)
-const entry = object({
-  names: list(name, { min: 1 }),
-  values: words,
-  subcommands: optional(words),
-  positionals: optional(whole(1, 4)),
-  assignments: optional(flag()),
-  noCommand: optional(flag()),
-  commandWith: optional(words),
-  questions: optional(words),
-  isShellText: optional(flag()),
-  shellText: optional(words),
-  after: optional(words),
-  script: optional(words),
-  packages: optional(words),
-  module: optional(words),
-  code: optional(words),
-})
-const document = object({
-  version: choice([1]),
-  description: text(),
-  shells: list(entry),
-  interpreters: list(entry),
-  launchers: list(entry),
-  packageRunners: list(entry),
-  multicall: list(name),
-  installers: list(entry),
-  packageNames: table(word),
-  downloaders: list(name),
-  lookups: list(name),
-  inert: list(name),
-})
 
 export type WrapperKind = 'shell' | 'interpreter' | 'launcher' | 'pkg-runner' | 'multicall'
 
@@ -78,6 +38,8 @@ export interface Wrapper {
   readonly code: ReadonlySet<string>
 }
 
+type EntryDocument = z.infer<ReturnType<typeof schemaOfWrappers>>['launchers'][number]
+
 type NameTable<Value> = {
   readonly exact: ReadonlyMap<string, Value>
   readonly prefixes: readonly (readonly [string, Value])[]
@@ -97,7 +59,7 @@ export interface CommandWrappers {
 
 /** @throws KnownError POLICY_INVALID that names the file and the field; the first problem only. */
 export function compileCommandWrappers(source: RuleSource): CommandWrappers {
-  const parsed = readRuleFile(document, source)
+  const parsed = readRuleFile(schemaOfWrappers, source)
   const { shells, interpreters, launchers, packageRunners, multicall, installers, ...rest } = parsed
   return {
     runners: tableOf([
@@ -143,6 +105,47 @@ export function withoutVersion(plain: string): string {
   return plain.slice(0, end)
 }
 
+function schemaOfWrappers() {
+  const word = z.string().min(1).max(MAX_NAME_LENGTH)
+  /** Lower case; a `*` only at the end. */
+  const name = z
+    .string()
+    .max(MAX_NAME_LENGTH)
+    .regex(/^[a-z0-9[][a-z0-9._+[-]*\*?$/, 'is no name of a program')
+  const words = z.array(word)
+  const entry = z.strictObject({
+    names: z.array(name).min(1),
+    values: words,
+    subcommands: words.optional(),
+    positionals: z.int().min(1).max(4).optional(),
+    assignments: z.boolean().optional(),
+    noCommand: z.boolean().optional(),
+    commandWith: words.optional(),
+    questions: words.optional(),
+    isShellText: z.boolean().optional(),
+    shellText: words.optional(),
+    after: words.optional(),
+    script: words.optional(),
+    packages: words.optional(),
+    module: words.optional(),
+    code: words.optional(),
+  })
+  return z.strictObject({
+    version: z.literal(1),
+    description: z.string(),
+    shells: z.array(entry),
+    interpreters: z.array(entry),
+    launchers: z.array(entry),
+    packageRunners: z.array(entry),
+    multicall: z.array(name),
+    installers: z.array(entry),
+    packageNames: z.record(z.string(), word),
+    downloaders: z.array(name),
+    lookups: z.array(name),
+    inert: z.array(name),
+  })
+}
+
 function tableOf<Value>(entries: readonly (readonly [string, Value])[]): NameTable<Value> {
   return {
     exact: new Map(entries.filter(([key]) => !key.endsWith('*'))),
@@ -150,7 +153,7 @@ function tableOf<Value>(entries: readonly (readonly [string, Value])[]): NameTab
   }
 }
 
-function wrappersOf(each: ValueOf<typeof entry>, kind: WrapperKind): readonly (readonly [string, Wrapper])[] {
+function wrappersOf(each: EntryDocument, kind: WrapperKind): readonly (readonly [string, Wrapper])[] {
   const wrapper: Wrapper = {
     kind,
     values: new Set(each.values),

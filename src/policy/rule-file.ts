@@ -1,8 +1,11 @@
-/** The files of rules beside the catalogue, and the catalogue itself: held to their shapes, with sentences for errors. */
+/** The files of rules beside the catalogue, and the catalogue itself: held to their schemas, with sentences for errors. */
 
+import type * as z from 'zod'
 import { KnownError } from '../errors.js'
-import { describeShapeProblem, readShape, type Shape } from '../shapes/index.js'
 import { escapeForeign } from './escape-foreign.js'
+
+/** Each file is read once in a run; to compile the checks of its objects first would take longer than the checks. */
+const ONCE = { jitless: true } as const
 
 export interface RuleSource {
   /** The decoded JSON. */
@@ -13,15 +16,20 @@ export interface RuleSource {
   readonly isChecked?: boolean
 }
 
-/** @throws KnownError POLICY_INVALID that names the file and the field; the first problem only. */
-export function readRuleFile<Value>(shape: Shape<Value>, { data, file, isChecked }: RuleSource): Value {
-  // The shapes of rules have no fallbacks: what fits is what would be read.
-  if (isChecked === true) return data as Value
-  const read = readShape(shape, data)
-  if (read.ok) return read.value
-  const [problem] = read.problems
-  if (problem === undefined) throw new TypeError('a shape refused a value and told no problem')
-  throw ruleFileError(file, fieldOf(data, problem.path), describeShapeProblem(problem))
+/**
+ * @param schemaOf makes the schema: what is not checked does not pay for it.
+ * @throws KnownError POLICY_INVALID that names the file and the field; the first problem only.
+ */
+export function readRuleFile<Schema extends z.ZodType>(
+  schemaOf: () => Schema,
+  { data, file, isChecked }: RuleSource,
+): z.infer<Schema> {
+  // The schemas of rules have no fallbacks: what fits is what would be read.
+  if (isChecked === true) return data as z.infer<Schema>
+  const parsed = schemaOf().safeParse(data, ONCE)
+  if (parsed.success) return parsed.data
+  const [issue] = parsed.error.issues
+  throw ruleFileError(file, fieldOf(data, issue?.path ?? []), escapeForeign(issue?.message ?? 'is invalid', 300))
 }
 
 export function ruleFileError(file: string, where: string, problem: string): KnownError {

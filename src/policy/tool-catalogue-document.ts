@@ -1,6 +1,6 @@
 /** The catalogue of offensive tools as its file holds it (policies/offensive-tools.json): shape, and what names may be. */
 
-import { choice, flag, list, object, optional, text } from '../shapes/index.js'
+import * as z from 'zod'
 import { countStars, MAX_STARS } from './glob.js'
 import { type RuleSource, readRuleFile, ruleFileError } from './rule-file.js'
 import { MAX_NAME_LENGTH } from './tool-name.js'
@@ -13,20 +13,6 @@ export type ToolProfile = (typeof TOOL_PROFILES)[number]
 const FEWEST_LITERALS = 3
 /** Lower case, and nothing that a glob compiler could read as more than itself, but for `*`. */
 const NAME_PATTERN = /^[a-z0-9._+*-]+$/
-
-const name = text({ min: 1, max: MAX_NAME_LENGTH })
-const tool = object({
-  name: text({ min: 1, max: 100 }),
-  profile: choice(TOOL_PROFILES),
-  category: text({ min: 1, max: 100 }),
-  attack: list(text({ pattern: /^T\d{4}(?:\.\d{3})?$/, otherwise: 'is no ATT&CK technique id' })),
-  dualUse: flag(),
-  listedBy: list(text({ min: 1 })),
-  patterns: list(name, { min: 1 }),
-  weak: optional(list(name)),
-  strictOnly: optional(list(name)),
-})
-const catalogue = object({ version: choice([1]), description: text(), tools: list(tool) })
 
 export interface CatalogueTool {
   /** Unique; what `runtime.tools.remove` and exceptions name. */
@@ -60,7 +46,7 @@ export interface ToolCatalogueDocument {
  */
 export function parseToolCatalogue(source: RuleSource): ToolCatalogueDocument {
   const { file } = source
-  const document = readRuleFile(catalogue, source)
+  const document = readRuleFile(schemaOfCatalogue, source)
   const tools = document.tools.map(tool => ({ ...tool, weak: tool.weak ?? [], strictOnly: tool.strictOnly ?? [] }))
   if (source.isChecked !== true) checkTools(tools, file)
   return { file, tools }
@@ -75,7 +61,7 @@ export function problemOfToolPattern(pattern: string): string | undefined {
   return undefined
 }
 
-/** What the shape cannot say: each name and pattern once, patterns that are sound, and lists that hold each other. */
+/** What the schema cannot say: each name and pattern once, patterns that are sound, and lists that hold each other. */
 function checkTools(tools: readonly CatalogueTool[], file: string): void {
   const names = new Set<string>()
   const owners = new Map<string, string>()
@@ -90,6 +76,22 @@ function checkTools(tools: readonly CatalogueTool[], file: string): void {
     checkSubset(file, entry, 'weak', entry.weak, 'patterns', entry.patterns)
     checkSubset(file, entry, 'strictOnly', entry.strictOnly, 'weak', entry.weak)
   }
+}
+
+function schemaOfCatalogue() {
+  const name = z.string().min(1).max(MAX_NAME_LENGTH)
+  const tool = z.strictObject({
+    name: z.string().min(1).max(100),
+    profile: z.enum(TOOL_PROFILES),
+    category: z.string().min(1).max(100),
+    attack: z.array(z.string().regex(/^T\d{4}(?:\.\d{3})?$/, 'is no ATT&CK technique id')),
+    dualUse: z.boolean(),
+    listedBy: z.array(z.string().min(1)),
+    patterns: z.array(name).min(1),
+    weak: z.array(name).optional(),
+    strictOnly: z.array(name).optional(),
+  })
+  return z.strictObject({ version: z.literal(1), description: z.string(), tools: z.array(tool) })
 }
 
 function problemOfOwner(owner: string | undefined): string | undefined {

@@ -1,24 +1,8 @@
 /** Names that a tool shares with an innocent program (policies/name-collisions.json), and how to tell the two apart. */
 
-import { choice, list, object, optional, text } from '../shapes/index.js'
+import * as z from 'zod'
 import { type RuleSource, readRuleFile } from './rule-file.js'
-import { compileExpression, MAX_TEXT, problemOfExpression } from './tool-expression.js'
-
-const expression = text({ problemOf: problemOfExpression })
-const innocence = object({
-  arguments: optional(list(expression, { min: 1 })),
-  unless: optional(list(expression)),
-  images: optional(list(text({ pattern: /^[a-z0-9._/-]+$/ }), { min: 1 })),
-})
-const collision = object({
-  tool: text({ min: 1, max: 100 }),
-  rule: text({ pattern: /^[a-z0-9-]+$/ }),
-  names: list(text({ min: 1, max: 100 }), { min: 1 }),
-  legit: text(),
-  innocent: optional(list(innocence)),
-  requires: optional(list(expression)),
-})
-const document = object({ version: choice([1]), description: text(), collisions: list(collision) })
+import { compileExpression, MAX_TEXT, schemaOfExpression } from './tool-expression.js'
 
 interface Innocence {
   readonly args: readonly RegExp[]
@@ -50,7 +34,7 @@ export type Likeness = 'innocent' | 'tool' | 'open'
 
 /** @throws KnownError POLICY_INVALID that names the file and the field; the first problem only. */
 export function compileCollisions(source: RuleSource): Collisions {
-  const parsed = readRuleFile(document, source)
+  const parsed = readRuleFile(schemaOfCollisions, source)
   const compiled = new Map<string, Collision>()
   for (const { innocent = [], requires = [], ...rest } of parsed.collisions) {
     const each: Collision = {
@@ -81,6 +65,27 @@ export function compareWithTool(collision: Collision, args: string, image: strin
   )
   if (isInnocent) return 'innocent'
   return collision.requires.some(each => each.test(text)) ? 'tool' : 'open'
+}
+
+function schemaOfCollisions() {
+  const expression = schemaOfExpression()
+  const innocence = z.strictObject({
+    arguments: z.array(expression).min(1).optional(),
+    unless: z.array(expression).optional(),
+    images: z
+      .array(z.string().regex(/^[a-z0-9._/-]+$/))
+      .min(1)
+      .optional(),
+  })
+  const collision = z.strictObject({
+    tool: z.string().min(1).max(100),
+    rule: z.string().regex(/^[a-z0-9-]+$/),
+    names: z.array(z.string().min(1).max(100)).min(1),
+    legit: z.string(),
+    innocent: z.array(innocence).optional(),
+    requires: z.array(expression).optional(),
+  })
+  return z.strictObject({ version: z.literal(1), description: z.string(), collisions: z.array(collision) })
 }
 
 /** Whether an image is one of a repository, in whichever registry or mirror. */

@@ -1,5 +1,7 @@
 /** Expressions that meet the arguments of strangers: none may cost more than time in proportion to the text. */
 
+import * as z from 'zod'
+
 /** Longer texts are cut: what lies beyond is not looked at. */
 export const MAX_TEXT = 64 * 1024
 const MAX_LENGTH = 500
@@ -27,6 +29,13 @@ export function problemOfExpression(source: string): string | undefined {
     return 'is no regular expression'
   }
   return undefined
+}
+
+export function schemaOfExpression() {
+  return z.string().superRefine((source, context) => {
+    const problem = problemOfExpression(source)
+    if (problem !== undefined) context.addIssue(problem)
+  })
 }
 
 export function compileExpression(source: string): RegExp {

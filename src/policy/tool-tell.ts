@@ -1,35 +1,15 @@
 /** Argument tells (policies/argument-tells.json): what a tool is told to do betrays it under any name. */
 
-import { choice, flag, list, object, optional, text } from '../shapes/index.js'
+import * as z from 'zod'
 import type { Command } from './command.js'
 import type { CommandLine } from './command-line.js'
 import { type CommandWrappers, withoutVersion } from './command-wrappers.js'
 import { type RuleSource, readRuleFile } from './rule-file.js'
 import { TOOL_PROFILES, type ToolProfile } from './tool-catalogue-document.js'
-import { compileExpression, MAX_TEXT, problemOfExpression } from './tool-expression.js'
+import { compileExpression, MAX_TEXT, schemaOfExpression } from './tool-expression.js'
 
 /** Where the system keeps its programs: an `ls` from elsewhere is not taken for one that only handles text. */
 const SYSTEM_PATH = /^(?:\/(?:usr\/(?:local\/)?)?s?bin\/)?[^/]*$/
-
-const expression = text({ problemOf: problemOfExpression })
-const strings = list(text({ min: 1, max: 100 }))
-const tell = object({
-  id: text({ pattern: /^[a-z0-9]+(?:[.-][a-z0-9]+)*$/ }),
-  tool: text({ min: 1, max: 100 }),
-  profile: choice(TOOL_PROFILES),
-  attack: list(text({ pattern: /^T\d{4}(?:\.\d{3})?$/ })),
-  sources: strings,
-  alone: optional(flag()),
-  proof: optional(flag()),
-  script: optional(flag()),
-  inert: optional(flag()),
-  commands: optional(strings),
-  except: optional(strings),
-  literals: list(text({ min: 1, max: 100 }), { min: 1 }),
-  all: list(expression, { min: 1 }),
-  not: optional(list(expression)),
-})
-const document = object({ version: choice([1]), description: text(), tells: list(tell) })
 
 export interface Tell {
   readonly id: string
@@ -60,7 +40,7 @@ export interface TellMatch {
 
 /** @throws KnownError POLICY_INVALID that names the file, the tell and the field; the first problem only. */
 export function compileTells(source: RuleSource): readonly Tell[] {
-  const parsed = readRuleFile(document, source)
+  const parsed = readRuleFile(schemaOfTells, source)
   return parsed.tells.map(each => ({
     id: each.id,
     tool: each.tool,
@@ -124,6 +104,28 @@ export function findTells(index: TellIndex, line: CommandLine, wrappers: Command
     }
   }
   return found
+}
+
+function schemaOfTells() {
+  const expression = schemaOfExpression()
+  const strings = z.array(z.string().min(1).max(100))
+  const tell = z.strictObject({
+    id: z.string().regex(/^[a-z0-9]+(?:[.-][a-z0-9]+)*$/),
+    tool: z.string().min(1).max(100),
+    profile: z.enum(TOOL_PROFILES),
+    attack: z.array(z.string().regex(/^T\d{4}(?:\.\d{3})?$/)),
+    sources: strings,
+    alone: z.boolean().optional(),
+    proof: z.boolean().optional(),
+    script: z.boolean().optional(),
+    inert: z.boolean().optional(),
+    commands: strings.optional(),
+    except: strings.optional(),
+    literals: strings.min(1),
+    all: z.array(expression).min(1),
+    not: z.array(expression).optional(),
+  })
+  return z.strictObject({ version: z.literal(1), description: z.string(), tells: z.array(tell) })
 }
 
 function askedOf(index: TellIndex, command: Command, line: CommandLine, { inert }: CommandWrappers): readonly Tell[] {

@@ -8,10 +8,9 @@ import { loadToolCatalogue } from '../../src/adapters/tool-catalogue-file.js'
 import type { AdmissionJournal } from '../../src/correlator/admission-journal.js'
 import type { EventSource } from '../../src/correlator/event-source.js'
 import type { Finding } from '../../src/correlator/finding.js'
-import { findingJsonSchema, findingShape, parseFinding } from '../../src/correlator/finding-schema.js'
+import { findingJsonSchema, findingSchema, parseFinding } from '../../src/correlator/finding-schema.js'
 import { correlate } from '../../src/correlator/pipeline.js'
 import { createStreamStats } from '../../src/correlator/stream-stats.js'
-import { readShape } from '../../src/shapes/index.js'
 import { AFTER_START, eventOf, imageRecord, journalOf, lineOf, podOf, recordOf, sourceOf } from '../support/events.js'
 import { policyOf } from '../support/policies.js'
 
@@ -42,7 +41,7 @@ async function find(source: EventSource, journal?: AdmissionJournal): Promise<Fi
 /** As a reader gets it; unknown fields would be left out by the schema and so be seen. */
 function check(finding: Finding): void {
   const json: unknown = JSON.parse(JSON.stringify(finding))
-  assert.deepEqual(readShape(findingShape, json), { ok: true, value: json })
+  assert.deepEqual(findingSchema.parse(json), json)
 }
 
 t.test('every finding over the recorded events', async t => {
