@@ -28,7 +28,7 @@ export function detectCoverage(event: ExecEvent, _context: DetectionContext): re
 }
 
 /** The arguments were lost, or the very path. */
-function isBlind({ binary, arguments: args, flags }: ExecEvent): boolean {
+export function isBlind({ binary, arguments: args, flags }: ExecEvent): boolean {
   if (binary === '' || binary.startsWith(UNREAD)) return true
   return args === undefined && flags.includes('dataArgs')
 }

@@ -9,7 +9,7 @@ import { explainAdmission } from './explain-admission.js'
 import type { AdmissionExplanation } from './explanation.js'
 import { findGoverningAdmission, type GoverningAdmission, recordsOfPod } from './governing-admission.js'
 import { type ImageUse, judgeImageUse } from './image-use.js'
-import { formerAdmissionOf, isEphemeral } from './introduction.js'
+import { formerAdmissionOf, isEphemeral, type WayInEvidence } from './introduction.js'
 
 /** What stays the same for a whole run. */
 export interface DetectionTools {
@@ -77,32 +77,36 @@ export function gatherEvidence(
   const use = judgeImageUse(policy, { pod, container, governing, known }, now)
   if (use === undefined) return { use, evidence: undefined }
   const { imageName, imageId, id: containerId } = container
+  const subject = {
+    namespace: pod.namespace,
+    pod: pod.name,
+    uid,
+    container: container.name,
+    workloadKind: pod.workloadKind,
+    nodeName,
+  }
+  const by = wayInOf({ cluster: found, governing, records, subject })
   const evidence: DriftEvidence = {
     image: use.image,
     verdict: use.verdict,
     policy,
-    subject: {
-      namespace: pod.namespace,
-      pod: pod.name,
-      uid,
-      container: container.name,
-      workloadKind: pod.workloadKind,
-      nodeName,
-    },
+    subject,
     running: { imageName, imageId, containerId, startedAt: timeOf(container.startTime) },
     program: undefined,
     journal: admissions.state(),
     records,
     governing,
     exception: exceptionOf(policy, governing, pod.namespace, now),
-    cluster: { ...found, state: NOT_ASKED, gates: undefined, peers: [] },
+    cluster: cluster.describe(found, identity, by),
     requests: cluster.requestsOf(identity, found.pod?.createdAt),
   }
-  const by = isEphemeral(evidence) ? 'ephemeral' : formerAdmissionOf(evidence) === undefined ? 'create' : 'update'
-  return { use, evidence: { ...evidence, cluster: cluster.describe(found, identity, by) } }
+  return { use, evidence }
 }
 
-const NOT_ASKED = { status: 'absent' } as const
+function wayInOf(evidence: WayInEvidence): 'create' | 'update' | 'ephemeral' {
+  if (isEphemeral(evidence)) return 'ephemeral'
+  return formerAdmissionOf(evidence) === undefined ? 'create' : 'update'
+}
 
 function exceptionOf(
   policy: CompiledPolicy,

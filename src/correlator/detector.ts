@@ -1,80 +1,58 @@
 /**
- * All detections over one event. What depends on the container alone (its image, how that got in, what there is to say
- * of it) is remembered for as long as the answer holds: a container starts many processes.
+ * All detections over one event. Nearly every event repeats another: its container runs what it ran before, which says
+ * nothing. So what a container says, what a command line says and what a process said last are remembered, each for as
+ * long as it holds.
  */
 
-import type { CompiledPolicy } from '../policy/index.js'
-import type { RecordedAdmission } from './admission-journal.js'
-import { detectCoverage } from './coverage-detection.js'
+import { createExecInspector, type ExecSighting } from '../policy/index.js'
+import { type ContainerAnswer, createContainerAnswers } from './container-answers.js'
+import { detectCoverage, isBlind } from './coverage-detection.js'
 import { createDetectionContext, type DetectionContext, type DetectionTools } from './detection-context.js'
-import { detectDrift } from './drift-detection.js'
-import type { JournalEvidence } from './drift-evidence.js'
-import type { EventPod, ExecEvent } from './exec-event.js'
-import { detectImage } from './image-detection.js'
+import type { ExecEvent } from './exec-event.js'
 import type { Observation } from './observation.js'
-import { detectTool } from './tool-detection.js'
+import { detectTool, factsOf } from './tool-detection.js'
 
-/** What was said of a container, and all that it was said from beside the policy and the pod itself. */
-interface ContainerAnswer {
-  readonly records: readonly RecordedAdmission[]
-  readonly journal: JournalEvidence
-  readonly period: number
-  /** Of what is known of the cluster. */
-  readonly epoch: number
-  readonly context: DetectionContext
-  readonly observations: readonly Observation[]
-}
-
-/** Everything that the detections say of one event, in a fixed order. */
+/** Everything that the detections say of one event, in a fixed order; often the very same list as before. */
 export type Detector = (event: ExecEvent) => readonly Observation[]
 
+const NOTHING: readonly Observation[] = []
+
 export function createDetector(tools: DetectionTools): Detector {
-  // By identity: the decoder gives events of one container the same object, until it forgets it.
-  const answers = new WeakMap<EventPod, ContainerAnswer>()
-  const periodOf = createPeriods(tools.policy)
-  const isClusterKnown = tools.cluster?.isKnown === true
-  const answerFor = (event: ExecEvent, pod: EventPod): ContainerAnswer => {
-    const records = tools.admissions.recordsOf(pod)
-    const journal = tools.admissions.state()
-    const period = periodOf(tools.asOf ?? event.time)
-    const epoch = isClusterKnown ? (tools.cluster?.epoch() ?? 0) : 0
-    const known = answers.get(pod)
-    if (known?.records === records && known.journal === journal && known.period === period && known.epoch === epoch)
-      return known
-    const context = createDetectionContext(tools, event)
-    const observations = [...detectImage(event, context), ...detectDrift(event, context)]
-    const answer = { records, journal, period, epoch, context, observations }
-    answers.set(pod, answer)
-    return answer
+  const answerOf = createContainerAnswers(tools)
+  const inspect = createExecInspector(tools.catalogue)
+  // A maintenance window opens and closes within a period.
+  const isTimeless = tools.policy.maintenance.length === 0
+  const ofPodless = (event: ExecEvent): readonly Observation[] => {
+    return judge(event, createDetectionContext(tools, event), inspect(factsOf(event)), NOTHING)
+  }
+  const ofTelling = (
+    event: ExecEvent,
+    answer: ContainerAnswer,
+    sightings: readonly ExecSighting[],
+  ): readonly Observation[] => {
+    const { last, observations } = answer
+    const canRepeat = isTimeless && !isBlind(event)
+    // The same sightings are of the same command line: see `createExecInspector`.
+    if (canRepeat && last?.sightings === sightings && last.flags === event.flags) return last.observations
+    const said = judge(event, { ...answer.context, now: tools.asOf ?? event.time }, sightings, observations)
+    if (canRepeat) answer.last = { sightings, flags: event.flags, observations: said }
+    return said
   }
   return event => {
     const { pod } = event
-    if (pod === undefined) return judge(event, createDetectionContext(tools, event), [])
-    const { context, observations } = answerFor(event, pod)
-    const { use, evidence, admission } = context
-    return judge(event, { tools, now: tools.asOf ?? event.time, use, evidence, admission }, observations)
+    // A process of the node itself says nothing.
+    if (pod === undefined) return event.docker === undefined ? NOTHING : ofPodless(event)
+    const answer = answerOf(event, pod)
+    const sightings = inspect(factsOf(event))
+    return sightings.length === 0 && !isBlind(event) ? answer.observations : ofTelling(event, answer, sightings)
   }
 }
 
 function judge(
   event: ExecEvent,
   context: DetectionContext,
+  sightings: readonly ExecSighting[],
   ofContainer: readonly Observation[],
 ): readonly Observation[] {
-  const ofTool = detectTool(event, context)
-  const ofCoverage = detectCoverage(event, context)
-  return ofTool.length + ofCoverage.length === 0 ? ofContainer : [...ofTool, ...ofContainer, ...ofCoverage]
-}
-
-/** Numbers the stretches of time between which an exception begins or ends: within one, time changes no verdict. */
-function createPeriods({ exceptions }: CompiledPolicy): (now: number) => number {
-  const turns = [...new Set(exceptions.flatMap(({ from, expires }) => [from, expires]))].toSorted(
-    (one, other) => one - other,
-  )
-  let period = 0
-  return now => {
-    while (period > 0 && now < (turns[period - 1] ?? Number.NEGATIVE_INFINITY)) period -= 1
-    while (period < turns.length && now >= (turns[period] ?? Number.POSITIVE_INFINITY)) period += 1
-    return period
-  }
+  return [...detectTool(event, context, sightings), ...ofContainer, ...detectCoverage(event, context)]
 }

@@ -67,18 +67,39 @@ export const DRIFT_RULES: readonly DriftRuleEntry[] = [
  * its content is odd. Never throws, whatever the evidence.
  */
 export function explainAdmission(evidence: DriftEvidence): AdmissionExplanation | undefined {
+  const holding = rulesThatHold(evidence)
+  if (holding.length > 0) return explainBy(holding)
+  return evidence.verdict.outcome === 'denied' ? withOthers(explainNothing(evidence), []) : undefined
+}
+
+interface HoldingRule {
+  readonly rule: DriftRuleEntry
+  readonly explanation: Explanation
+}
+
+function rulesThatHold(evidence: DriftEvidence): readonly HoldingRule[] {
   const { outcome } = evidence.verdict
-  const holding = DRIFT_RULES.filter(rule => rule.of.includes(outcome)).flatMap(rule => {
-    const explanation = rule.explain(evidence)
-    return explanation === undefined ? [] : [{ rule, explanation }]
-  })
+  const holding: HoldingRule[] = []
+  for (const rule of DRIFT_RULES) {
+    const explanation = rule.of.includes(outcome) ? rule.explain(evidence) : undefined
+    if (explanation !== undefined) holding.push({ rule, explanation })
+  }
+  return holding
+}
+
+function explainBy(holding: readonly HoldingRule[]): AdmissionExplanation | undefined {
   const waysIn = holding.filter(({ rule }) => rule.about === 'way-in')
   const first = waysIn.find(({ explanation }) => explanation.certainty === 'proved') ?? waysIn[0] ?? holding[0]
-  if (first === undefined) {
-    return outcome === 'denied' ? { ...explainNothing(evidence), alsoTrue: [] } : undefined
-  }
   const others = holding.filter(each => each !== first).map(({ explanation }) => alsoTrue(explanation))
-  return { ...first.explanation, alsoTrue: others }
+  return first && withOthers(first.explanation, others)
+}
+
+/** Field by field: to spread and go on takes many times as long. */
+function withOthers(
+  { code, certainty, summary, evidence, remedy }: Explanation,
+  alsoTrue: readonly AlsoTrue[],
+): AdmissionExplanation {
+  return { code, certainty, summary, evidence, remedy, alsoTrue }
 }
 
 function alsoTrue({ code, certainty, evidence }: Explanation): AlsoTrue {

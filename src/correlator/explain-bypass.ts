@@ -10,6 +10,10 @@ const REGISTRATION_DELAY_MS = 2_000
 
 export function explainStaticPod(evidence: DriftEvidence): Explanation | undefined {
   const { cluster, records, subject } = evidence
+  const waived = records.find(record => record.waived === 'mirror-pod')
+  const isMirror = cluster.pod?.mirror !== undefined || waived !== undefined
+  // A pod that the inventory knows as an ordinary one is none, whatever an event says.
+  if (!isMirror && (cluster.pod !== undefined || subject.workloadKind !== 'Node')) return undefined
   const node = shown(cluster.pod?.nodeName ?? subject.nodeName ?? 'the node')
   const remedy = `change or remove its manifest on ${node} (the kubelet's staticPodPath): no webhook can stop a static pod`
   const summary = `the kubelet of ${node} started it from its own files; the API server only has its shadow`
@@ -25,7 +29,6 @@ export function explainStaticPod(evidence: DriftEvidence): Explanation | undefin
       fact('inventory', 'spec.nodeName', nodeName, seenAt),
     )
   }
-  const waived = records.find(record => record.waived === 'mirror-pod')
   if (waived !== undefined) {
     return answer(
       'proved',
@@ -33,8 +36,6 @@ export function explainStaticPod(evidence: DriftEvidence): Explanation | undefin
       fact('journal', 'waived', 'mirror-pod', waived.at),
     )
   }
-  // A pod that the inventory knows as an ordinary one is none, whatever an event says.
-  if (cluster.pod !== undefined || subject.workloadKind !== 'Node') return undefined
   return answer('likely', fact('event', 'pod.workload_kind', 'Node'), fact('event', 'pod.name', subject.pod))
 }
 

@@ -58,6 +58,8 @@ interface OwnDigest {
 /** Only of a reference that leaves the content open: by a tag, and no digest. */
 function ownDigest({ verdict, running, cluster }: DriftEvidence): OwnDigest | undefined {
   const { reference } = verdict
+  // There is nothing to compare with.
+  if (cluster.container === undefined && cluster.peers.length === 0) return undefined
   if (reference === undefined || reference.digest !== undefined) return undefined
   const digest = digestWithin(reference, running.imageId ?? cluster.container?.status?.imageId)
   return digest === undefined ? undefined : { reference, digest }

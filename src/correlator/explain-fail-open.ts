@@ -3,7 +3,7 @@
 import type { DriftEvidence, Gate } from './drift-evidence.js'
 import { createdFact, wasUnchangedSince } from './explain-bypass.js'
 import { type Explanation, type ExplanationEvidence, fact } from './explanation.js'
-import { coverageAt, type Introduction, introductionOf } from './introduction.js'
+import { coverageAt, introductionOf } from './introduction.js'
 import { answerOf, isOurs, requestsFor } from './webhook-answer.js'
 
 const REMEDY = 'run two replicas of the webhook and set failurePolicy: Fail; roll the workloads that came in meanwhile'
@@ -13,11 +13,10 @@ const REMEDY = 'run two replicas of the webhook and set failurePolicy: Fail; rol
  * webhook was recording, and its registration lets requests pass then.
  */
 export function explainFailOpen(evidence: DriftEvidence): Explanation | undefined {
-  const introduction = introductionOf(evidence)
   return (
     notedByServer(evidence) ??
     afterRefusal(evidence) ??
-    (answerOf(evidence) === undefined ? whileDown(evidence, introduction) : undefined)
+    (answerOf(evidence) === undefined ? whileDown(evidence) : undefined)
   )
 }
 
@@ -62,11 +61,13 @@ function afterRefusal({ governing, records, subject, cluster }: DriftEvidence): 
   )
 }
 
-function whileDown(evidence: DriftEvidence, introduction: Introduction): Explanation | undefined {
+function whileDown(evidence: DriftEvidence): Explanation | undefined {
   const { cluster, journal } = evidence
+  if (cluster.gates === undefined) return undefined
+  const introduction = introductionOf(evidence)
   const { at } = introduction
+  if (at === undefined) return undefined
   const coverage = coverageAt(journal, at)
-  if (at === undefined || cluster.gates === undefined) return undefined
   const open = cluster.gates.filter(({ webhook, match }) => {
     return webhook.failurePolicy === 'Ignore' && match.called !== 'no' && webhook.createdAt <= at
   })

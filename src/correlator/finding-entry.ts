@@ -21,6 +21,8 @@ export interface FindingEntry {
   /** How often it was given out. */
   emissions: number
   suppression: Suppression | undefined
+  /** Of what `finding` says: see `surenessOf`. */
+  sureness: number
   /** What became of it beside sightings, as a whole sentence. */
   epilogue: string | undefined
   readonly processes: Set<string>
@@ -45,6 +47,7 @@ export function openEntry(
     lastSeen: event.time,
     emissions: 0,
     suppression,
+    sureness: surenessOf(finding),
     epilogue: undefined,
     processes: new Set(),
     pods: new Set(),
@@ -118,6 +121,7 @@ export function reviveEntry(finding: Finding): FindingEntry {
     lastSeen: Date.parse(finding.lastSeen),
     emissions: emission,
     suppression,
+    sureness: surenessOf(finding),
     // It is one of the remarks already.
     epilogue: undefined,
     processes: new Set(samples.processes),
@@ -132,9 +136,7 @@ export function isInventory({ flags }: ExecEvent): boolean {
   return flags.includes('procFS')
 }
 
-/** Whether more is known than the finding says: a record of the journal may come in after the first exec. */
-export function isSurer(observation: Observation, finding: Finding): boolean {
-  const rank = (of: Observation | Finding): number =>
-    CERTAINTIES.indexOf(of.certainty) + CERTAINTIES.indexOf(of.admission?.certainty ?? 'unknown')
-  return rank(observation) > rank(finding)
+/** How much is known, as a number: a record of the journal may come in after the first exec, and make it more. */
+export function surenessOf({ certainty, admission }: Pick<Observation, 'certainty' | 'admission'>): number {
+  return CERTAINTIES.indexOf(certainty) + CERTAINTIES.indexOf(admission?.certainty ?? 'unknown')
 }

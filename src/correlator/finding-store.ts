@@ -8,15 +8,15 @@ import {
   continueEntry,
   type FindingEntry,
   isInventory,
-  isSurer,
   openEntry,
   recordSighting,
   resolveEntry,
   reviveEntry,
   snapshot,
+  surenessOf,
 } from './finding-entry.js'
 import { fateOf } from './finding-fate.js'
-import { FingerprintCache } from './fingerprint-cache.js'
+import { KnownObservations } from './known-observations.js'
 import type { Observation } from './observation.js'
 import { RetiredFindings } from './retired-findings.js'
 import { RiskLedger } from './risk-ledger.js'
@@ -38,7 +38,7 @@ export class FindingStore {
   /** The longest unseen first, as far as it matters: see `#moveBack`. */
   readonly #findings = new Map<string, FindingEntry>()
   readonly #risks: RiskLedger
-  readonly #fingerprints = new FingerprintCache()
+  readonly #observations = new KnownObservations()
   readonly #retired: RetiredFindings
   /** Nobody has heard of them, or not of their present status. */
   readonly #news = new Set<FindingEntry>()
@@ -72,15 +72,13 @@ export class FindingStore {
   }
 
   /**
-   * Note what was seen.
-   *
-   * A process that the agent found running at its start (`procFS`) is inventory, and no news: an image in use is in
-   * use, so that it may open a finding and widen its span of time, but it never counts as an exec.
+   * Note what was seen. A process that the agent found running at its start (`procFS`) is inventory, and no news: an
+   * image in use is in use, so that it may open a finding and widen its span of time, but it never counts as an exec.
    *
    * @param times what it counts for; an exec event counts once.
    */
   observe(event: ExecEvent, observation: Observation, times = isInventory(event) ? 0 : 1): void {
-    const fingerprint = this.#fingerprints.fingerprintOf(event, observation)
+    const { fingerprint, sureness } = this.#observations.recall(event, observation)
     const known = this.#findings.get(fingerprint) ?? this.#revive(fingerprint)
     if (known === undefined) {
       this.#open(event, observation, fingerprint, times)
@@ -92,7 +90,7 @@ export class FindingStore {
     if (isInventory(event)) return
     // One exec outside the exception makes an alert; a later one under it does not take the alert back.
     const isLapsed = known.status === 'suppressed' && observation.suppression === undefined
-    const isNews = isLapsed || known.status === 'resolved' || isSurer(observation, known.finding)
+    const isNews = isLapsed || known.status === 'resolved' || sureness > known.sureness
     if (isNews) this.#news.add(known)
     else if (known.finding.policy.revision === this.#policy.revision) return
     this.#renew(known, event, observation)
@@ -209,6 +207,7 @@ export class FindingStore {
     const { score } = known.finding.risk
     const risk = isCovered ? 0 : isFirstAlert ? this.#risks.allot(event, observation.risk) : score
     known.finding = createFinding(this.#policy, event, observation, known.finding.fingerprint, risk)
+    known.sureness = surenessOf(known.finding)
     known.status = isCovered ? 'suppressed' : 'open'
     known.suppression = isCovered ? suppression : undefined
     known.epilogue = undefined

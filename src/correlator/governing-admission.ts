@@ -34,6 +34,7 @@ export function findGoverningAdmission(
   container: GovernedContainer,
 ): GoverningAdmission | undefined {
   const { name, startTime, specImage } = container
+  if (records.length === 0) return undefined
   const candidates = recordsOfPod(records, pod)
     .filter(({ allowed, dryRun }) => allowed && !dryRun)
     .toSorted((one, other) => one.at - other.at)

@@ -1,7 +1,7 @@
 /** When a container's image came into its pod, and whether a webhook was recording then. */
 
 import type { CoverageSpan, RecordedAdmission, RecordedImage } from './admission-journal.js'
-import type { DriftEvidence, JournalEvidence } from './drift-evidence.js'
+import type { ClusterEvidence, DriftEvidence, JournalEvidence } from './drift-evidence.js'
 import { type ExplanationEvidence, fact, iso } from './explanation.js'
 import { imageOf } from './governing-admission.js'
 import { isSameImage } from './image-digest.js'
@@ -28,6 +28,11 @@ export interface Introduction {
   /** `at` is known to the second. */
   readonly isExact: boolean
   readonly evidence: readonly ExplanationEvidence[]
+}
+
+/** What tells by which kind of request a container came in. */
+export type WayInEvidence = Pick<DriftEvidence, 'governing' | 'records' | 'subject'> & {
+  readonly cluster: Pick<ClusterEvidence, 'container'>
 }
 
 /** A record that let the container in with another image than the one that the pod's spec has now. */
@@ -64,7 +69,7 @@ export function introductionOf(evidence: DriftEvidence): Introduction {
  * Ephemeral containers are the only ones that a pod can get after its creation: so is one that the record of the
  * creation does not name, when that record names all of the others.
  */
-export function isEphemeral({ cluster, records, subject }: DriftEvidence): boolean {
+export function isEphemeral({ cluster, records, subject }: WayInEvidence): boolean {
   if (cluster.container !== undefined) return cluster.container.list === 'ephemeralContainers'
   if (subject.container === undefined || subject.uid === undefined) return false
   const named = records.some(record => imageOf(record, subject.container)?.list === 'ephemeralContainers')
@@ -81,7 +86,7 @@ export function formerAdmissionOf({
   governing,
   records,
   subject,
-}: DriftEvidence): FormerAdmission | undefined {
+}: WayInEvidence): FormerAdmission | undefined {
   const spec = cluster.container
   if (spec === undefined || governing !== undefined || spec.image === '') return undefined
   const former = records

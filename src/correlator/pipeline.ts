@@ -10,6 +10,7 @@ import type { DetectionTools } from './detection-context.js'
 import { createDetector } from './detector.js'
 import type { EventSource } from './event-source.js'
 import { readExecEvents } from './event-stream.js'
+import type { ExecEvent } from './exec-event.js'
 import type { Finding } from './finding.js'
 import type { FindingArchive } from './finding-archive.js'
 import { FindingOutlet } from './finding-outlet.js'
@@ -68,13 +69,16 @@ export async function* correlate(source: EventSource, options: CorrelatorOptions
   const { store, watch, outlet, pending } = openState(options)
   yield* outlet.resume(pending)
   const coverage = new StreamCoverage(stats, { staleMs, now, agentLosses, inventory })
-  for await (const { events, position, gap } of readExecEvents(source, stats)) {
+  const observeAll = (events: readonly ExecEvent[]): void => {
     const readAt = now()
     for (const event of events) {
       for (const observation of detect(event)) store.observe(event, observation)
       watch.see(event.time, readAt)
       coverage.see(event)
     }
+  }
+  for await (const { events, position, gap } of readExecEvents(source, stats)) {
+    observeAll(events)
     coverage.note(store, gap)
     stats.evictedFindings = store.evictions
     stats.lastEventAt = events.at(-1)?.time ?? stats.lastEventAt

@@ -7,6 +7,7 @@ import {
   type CompiledPolicy,
   type Confidence,
   EXEC_ORIGINS,
+  type ExecFacts,
   type ExecSighting,
   escapeForeign,
   findMaintenance,
@@ -30,20 +31,29 @@ const ATTACK: Readonly<Record<Exclude<SightingKind, 'offensive-tool'>, readonly 
   'tool-enumeration': ['T1518'],
 }
 
-/** Processes of the node itself are out of scope: administrators work there. */
-export function detectTool(event: ExecEvent, context: DetectionContext): readonly Observation[] {
-  const { pod, docker } = event
-  if (pod === undefined && docker === undefined) return []
-  const sightings = inspectExec(context.tools.catalogue, {
-    binary: event.binary,
-    arguments: event.arguments,
-    parentBinary: event.parent?.binary,
-    hardLinks: event.hardLinks,
-    isExecProbe: pod?.container?.isExecProbe === true,
-    isInInitTree: event.isInInitTree,
-    image: pod?.container?.imageName,
-  })
+/** What is said of one process. @param sightings all that it gives away. */
+export function detectTool(
+  event: ExecEvent,
+  context: DetectionContext,
+  sightings: readonly ExecSighting[] = inspectExec(context.tools.catalogue, factsOf(event)),
+): readonly Observation[] {
+  // Processes of the node itself are out of scope: administrators work there.
+  if (event.pod === undefined && event.docker === undefined) return []
   return sightings.map(sighting => observationOf(sighting, event, context))
+}
+
+/** One process, as far as a tool can be told from it. */
+export function factsOf({ binary, arguments: args, parent, hardLinks, isInInitTree, pod }: ExecEvent): ExecFacts {
+  const container = pod?.container
+  return {
+    binary,
+    arguments: args,
+    parentBinary: parent?.binary,
+    hardLinks,
+    isExecProbe: container?.isExecProbe === true,
+    isInInitTree,
+    image: container?.imageName,
+  }
 }
 
 function observationOf(sighting: ExecSighting, event: ExecEvent, context: DetectionContext): Observation {

@@ -23,8 +23,10 @@ export function answerOf(evidence: DriftEvidence): WebhookAnswer | undefined {
 
 /** Requests of the audit log that may have brought the image in: done, and of the right sort. Oldest first. */
 export function requestsFor(evidence: DriftEvidence): readonly AuditedRequest[] {
+  const { named } = evidence.requests
+  if (named.length === 0) return named
   const introduction = introductionOf(evidence)
-  return evidence.requests.named.filter(request => isDone(request) && isWayIn(request, introduction))
+  return named.filter(request => isDone(request) && isWayIn(request, introduction))
 }
 
 function isDone({ dryRun, responseCode }: AuditedRequest): boolean {

@@ -8,8 +8,8 @@
 import type { Command } from './command.js'
 import { unwrapOnce } from './command-step.js'
 import { MAX_ARGUMENTS, splitArguments, type WorkBudget } from './command-words.js'
-import { type CommandWrappers, findByName, type Wrapper } from './command-wrappers.js'
-import { basename, plainName } from './tool-name.js'
+import { type CommandWrappers, runnerOf, type Wrapper } from './command-wrappers.js'
+import { basename } from './tool-name.js'
 
 /** `sh -c "timeout 5 env sh -c …"`: nobody honest goes deeper. */
 export const MAX_DEPTH = 8
@@ -71,8 +71,7 @@ function processOf(binary: string, args: string, budget: WorkBudget): Command {
 
 function wrapperOf(wrappers: CommandWrappers, { names }: Command): Wrapper | undefined {
   for (const name of names) {
-    const plain = plainName(name)
-    const found = plain && findByName(wrappers.runners, plain.name)
+    const found = runnerOf(wrappers, name)
     if (found !== undefined) return found
   }
   return undefined

@@ -2,6 +2,7 @@
 
 import * as z from 'zod'
 import { type RuleSource, readRuleFile } from './rule-file.js'
+import { plainName } from './tool-name.js'
 
 const MAX_NAME_LENGTH = 64
 
@@ -85,6 +86,12 @@ export const NO_WRAPPERS: CommandWrappers = {
   downloaders: new Set(),
   lookups: new Set(),
   inert: new Set(),
+}
+
+/** The wrapper that a program is. @param written its name, as it came. */
+export function runnerOf({ runners }: CommandWrappers, written: string): Wrapper | undefined {
+  const plain = plainName(written)
+  return plain && findByName(runners, plain.name)
 }
 
 /** @param plain a program's name in lower case; `python3.12` is also `python`. */

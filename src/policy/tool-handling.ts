@@ -2,7 +2,7 @@
 
 import type { Command } from './command.js'
 import { skipOptions, skipSubcommand } from './command-options.js'
-import { findByName } from './command-wrappers.js'
+import { type CommandWrappers, findByName } from './command-wrappers.js'
 import { packageName } from './package-name.js'
 import { matchName, type NameMatch, type ToolCatalogue } from './tool-catalogue.js'
 import { basename } from './tool-name.js'
@@ -13,6 +13,8 @@ const MAX_URL = 2_048
 const MAX_SEGMENTS = 12
 const ARCHIVE = /\.(?:tar|tgz|tbz2?|txz|zip|gz|bz2|xz|zst|7z|deb|rpm|apk|whl|git)$/
 const SCHEME = /^(?:[a-z]{2,8}:\/\/|git@)/i
+/** The shells' own, which asks with an option alone. */
+const COMMAND = 'command'
 /** Hosts of code, where the path names the project. */
 const CODE_HOST = /^(?:raw\.githubusercontent\.com|(?:www\.)?github\.com|gitlab\.com|codeberg\.org|bitbucket\.org)$/i
 
@@ -23,6 +25,12 @@ export interface Handling {
   /** The tools in the order in which they stand; at least one. */
   readonly tools: readonly NameMatch[]
   readonly command: Command
+}
+
+/** Whether a program of that name, in lower case, may fetch, install or look for one. */
+export function isHandler(wrappers: CommandWrappers, name: string): boolean {
+  const { installers, downloaders, lookups } = wrappers
+  return findByName(installers, name) !== undefined || downloaders.has(name) || lookups.has(name) || name === COMMAND
 }
 
 /** What one command does to tools; a command does one of the three at most. */
@@ -43,7 +51,7 @@ export function findHandling(catalogue: ToolCatalogue, command: Command): Handli
     const names = command.words.slice(0, MAX_SUBJECTS).flatMap(({ text }) => namesInAddress(text))
     return handlingOf(catalogue, 'tool-staging', names, command)
   }
-  const isLookup = wrappers.lookups.has(name) || (name === 'command' && /^-[vV]$/.test(command.words[0]?.text ?? ''))
+  const isLookup = wrappers.lookups.has(name) || (name === COMMAND && /^-[vV]$/.test(command.words[0]?.text ?? ''))
   if (isLookup) return handlingOf(catalogue, 'tool-enumeration', positionals(command, 0, 0), command)
   return undefined
 }

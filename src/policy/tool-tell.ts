@@ -106,6 +106,16 @@ export function findTells(index: TellIndex, line: CommandLine, wrappers: Command
   return found
 }
 
+/** Those that are asked of one program alone. @param name in lower case. */
+export function tellsAbout({ byCommand }: TellIndex, name: string): readonly Tell[] {
+  return byCommand.get(name) ?? byCommand.get(withoutVersion(name)) ?? []
+}
+
+/** Whether a text, or any part of it, may be one by which any program is told. */
+export function mayTell({ quick }: TellIndex, text: string): boolean {
+  return quick.test(text)
+}
+
 function schemaOfTells() {
   const expression = schemaOfExpression()
   const strings = z.array(z.string().min(1).max(100))
@@ -131,8 +141,8 @@ function schemaOfTells() {
 function askedOf(index: TellIndex, command: Command, line: CommandLine, { inert }: CommandWrappers): readonly Tell[] {
   if (command.text === '') return []
   const name = (command.names[0] ?? '').toLowerCase()
-  const own = index.byCommand.get(name) ?? index.byCommand.get(withoutVersion(name)) ?? []
-  if (!line.leaves.has(command) || !index.quick.test(command.text)) return own
+  const own = tellsAbout(index, name)
+  if (!line.leaves.has(command) || !mayTell(index, command.text)) return own
   const isInert = inert.has(name) && SYSTEM_PATH.test(command.program)
   return [...own, ...index.ofAny.filter(tell => (!isInert || tell.isForInert) && !tell.except.has(name))]
 }
