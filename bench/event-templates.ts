@@ -36,9 +36,11 @@ export interface EventTemplates {
   readonly pairs: readonly { readonly exec: Template; readonly exit: Template | undefined }[]
 }
 
-export type Template = (round: Round) => string
+/** The line as it is in a round; its bytes hold until the next one is asked for. */
+export type Template = (round: Round) => Buffer
 
-type Slot = string | Template
+/** What stays the same, or what is written there in a round: ASCII. */
+type Slot = string | ((round: Round) => string)
 
 /** @param text exec lines of one agent, no longer than `maxLine` each; longer ones are left out. */
 export function createEventTemplates(text: string, maxLine: number): EventTemplates {
@@ -84,11 +86,34 @@ function templateOf(line: string, ids: ExecIds, span: number): Template {
     end = match.index + match[0].length
   }
   slots.push(line.slice(end))
+  return createLine(slots)
+}
+
+/** Most of a line is as it was in the round before, and what is new is usually as long as what stood there. */
+function createLine(slots: readonly Slot[]): Template {
+  let line: Buffer | undefined
+  const parts = slots.map(slot => ({ write: slot, written: typeof slot === 'string' ? slot : '', at: 0 }))
+  const varying = parts.filter(({ write }) => typeof write !== 'string')
   return round => {
-    let written = ''
-    for (const slot of slots) written += typeof slot === 'string' ? slot : slot(round)
-    return written
+    for (const part of varying) {
+      const written = typeof part.write === 'string' ? part.write : part.write(round)
+      if (written.length !== part.written.length) line = undefined
+      else if (written !== part.written) line?.write(written, part.at, 'latin1')
+      part.written = written
+    }
+    line ??= joined(parts)
+    return line
   }
+}
+
+/** Notes where each part stands. */
+function joined(parts: readonly { readonly written: string; at: number }[]): Buffer {
+  let length = 0
+  for (const part of parts) {
+    part.at = length
+    length += Buffer.byteLength(part.written)
+  }
+  return Buffer.from(parts.map(({ written }) => written).join(''))
 }
 
 function slotsOf(groups: Readonly<Record<string, string | undefined>>, ids: ExecIds, span: number): readonly Slot[] {
@@ -118,10 +143,22 @@ function workloadSuffix(round: Round): string {
   return number === 0 ? '' : `-${number}`
 }
 
-function timeSlot(stamp: string, span: number): Template {
+function timeSlot(stamp: string, span: number): Slot {
   const base = Date.parse(`${stamp.slice(0, SECOND_LENGTH)}Z`)
   const fraction = stamp.slice(SECOND_LENGTH)
-  return ({ copy }) => new Date(base + copy * span).toISOString().slice(0, SECOND_LENGTH) + fraction
+  return ({ copy }) => secondOf(base + copy * span) + fraction
+}
+
+const SECONDS = new Map<number, string>()
+const MAX_SECONDS = 10_000
+
+function secondOf(time: number): string {
+  const known = SECONDS.get(time)
+  if (known !== undefined) return known
+  if (SECONDS.size >= MAX_SECONDS) SECONDS.clear()
+  const second = new Date(time).toISOString().slice(0, SECOND_LENGTH)
+  SECONDS.set(time, second)
+  return second
 }
 
 /** Ports, counts and dates on a command line differ between its runs. */

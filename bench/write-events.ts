@@ -31,36 +31,42 @@ const maxLines = Number(values.events ?? Number.POSITIVE_INFINITY)
 const variants = Math.max(1, Math.round(Number(values.pods ?? RECORDED_PODS) / RECORDED_PODS))
 
 for (const chunk of chunks()) {
-  if (!process.stdout.write(chunk, 'utf8')) await once(process.stdout, 'drain')
+  if (!process.stdout.write(chunk)) await once(process.stdout, 'drain')
 }
 
-function* chunks(): Generator<string> {
-  let chunk = ''
+function* chunks(): Generator<Buffer> {
+  let chunk = Buffer.allocUnsafeSlow(CHUNK + MAX_LINE * 2)
+  let length = 0
   let bytes = 0
   let written = 0
   for (const line of lines()) {
-    chunk += line
+    length += line.copy(chunk, length)
     bytes += line.length
     written += 1
     const isEnough = bytes >= maxBytes || written >= maxLines
-    if (chunk.length >= CHUNK || isEnough) {
-      yield chunk
-      chunk = ''
+    if (length >= CHUNK || isEnough) {
+      yield chunk.subarray(0, length)
+      // What was given away may not have been written yet.
+      chunk = Buffer.allocUnsafeSlow(chunk.length)
+      length = 0
     }
     if (isEnough) return
   }
 }
 
-function* lines(): Generator<string> {
+function* lines(): Generator<Buffer> {
   const { pairs } = createEventTemplates(gunzipSync(readFileSync(EXECS)).toString('utf8'), MAX_LINE)
-  const others = readFileSync(OTHERS, 'utf8').trimEnd().split('\n')
+  const others = readFileSync(OTHERS, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map(line => Buffer.from(`${line}\n`))
   for (let copy = 0; ; copy += 1) {
     const round = { copy, variants }
     for (const [index, { exec }] of pairs.entries()) {
       yield exec(round)
       const exit = pairs[index - EXIT_AFTER]?.exit
       if (exit !== undefined) yield exit(round)
-      if (index % OTHER_EVERY === 0) yield `${others[(copy + index / OTHER_EVERY) % others.length]}\n`
+      if (index % OTHER_EVERY === 0) yield others[(copy + index / OTHER_EVERY) % others.length] ?? Buffer.alloc(0)
     }
   }
 }
