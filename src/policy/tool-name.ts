@@ -22,7 +22,7 @@ const INVISIBLE_END = /[\s\p{C}]$/u
 
 const EXTENSION = new RegExp(
   '\\.(?:sh|bash|zsh|ksh|fish|csh|awk|tcl|exp|py|pyc|pyo|pyz|pyw|egg|whl|zip|pl|rb|php|phar|lua|luac|js|mjs|cjs|ts|go|' +
-    'ps1|psm1|bat|cmd|exe|dll|elf|bin|jar|war|class|run|out|appimage|bak|old|orig|tmp|new|real)$',
+    'ps1|psm1|bat|cmd|exe|dll|elf|bin|jar|war|class|run|out|ko|appimage|bak|old|orig|tmp|new|real)$',
 )
 /** What hides a name from `ls`, or makes it another one than it was: `.xmrig`, `nmap.`, `nmap~`. */
 const MARKS = '._+~-'
@@ -48,8 +48,8 @@ const SUFFIXES: readonly (readonly [string, RegExp])[] = [
 
 /** Anything but the letters, digits and signs of a keyboard. */
 const UNUSUAL = /[^ -~]/
-/** What stands over, under or between letters, and is not seen. */
-const ACCENT_OR_INVISIBLE = /[\p{M}\p{C}]/gu
+/** What stands over, under or between letters, and is not seen; and bytes that were no text (the agent writes U+FFFD). */
+const ACCENT_OR_INVISIBLE = /[\p{M}\p{C}\ufffd]/gu
 /** Letters of other alphabets that look like Latin ones, and these; full-width and styled ones are normalised away. */
 const LOOK_ALIKES: ReadonlyMap<string, string> = new Map(
   Object.entries({

@@ -100,6 +100,7 @@ t.test('a name is recognised under its path, case, extension, version and archit
     ['/tmp/nm\u0430p', 'nmap', 'nmap', ['look-alike letters']],
     ['/tmp/\u039d\u041cAP', 'nmap', 'nmap', ['look-alike letters', 'lower-case']],
     ['/tmp/\uff4e\uff4d\uff41\uff50', 'nmap', 'nmap', ['look-alike letters']],
+    ['/tmp/nm\ufffdap\ufffd', 'nmap', 'nmap', ['look-alike letters']],
     ['/tmp/n\u200bma\u0301p', 'nmap', 'nmap', ['look-alike letters']],
     ['/x/impacket-psexec.py', 'impacket/psexec.py', 'impacket-psexec', ['extension .py']],
     ['/x/smbclient.py', 'impacket/smbclient.py', 'smbclient.py', []],

@@ -404,6 +404,13 @@ t.test('three hundred made-up disguises, one by one', async t => {
     ['/usr/bin/caf\u00e9', ''],
     ['/usr/bin/xargs', '-0n1 echo nmap'],
     ['/usr/bin/expect', '-c "spawn ssh x"'],
+    ['/usr/bin/curl', '-L http://x -p secret ssh://y'],
+    ['/usr/bin/mysqldump', '-u root --all-databases'],
+    ['/usr/bin/cat', '/etc/ld.so.preload'],
+    ['/sbin/insmod', '/lib/modules/6.1/nvme.ko'],
+    ['/usr/bin/myserver', 'start --reverse'],
+    ['/usr/bin/nsenter', '--net=/proc/1/ns/net ip addr'],
+    ['/usr/bin/useradd', '-m 1000 -a x'],
     ['/usr/bin/python3', '-c "print("import impacket_like")"'],
   ]
   for (const [binary, args] of innocent) t.equal(summary(inspect(binary, args)), '', `${binary} ${args}`)
