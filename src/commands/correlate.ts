@@ -2,9 +2,9 @@
 
 import { Command, Option } from 'commander'
 import { readMetricsUrl, watchAgentMetrics } from '../adapters/agent-metrics.js'
+import { settleForStream } from '../adapters/engine-flags.js'
 import type { CorrelatorState } from '../adapters/metrics-correlator.js'
 import { compileSinks, type SinkSpec } from '../adapters/sink-spec.js'
-import { keepHeapSmall } from '../adapters/small-heap.js'
 import { loadToolCatalogue } from '../adapters/tool-catalogue-file.js'
 import type { AgentLosses, AgentReading } from '../correlator/agent-losses.js'
 import { correlate } from '../correlator/pipeline.js'
@@ -130,7 +130,7 @@ async function follow(options: CorrelateCommandOptions, processIo: CommandIo): P
     const known = { policy, catalogue, journal, inventory, audit, agentLosses }
     const pipeline = { ...known, stats, now, policyPaths, emit, archive, staleMs }
     // What the start leaves behind is not worth a collection.
-    keepHeapSmall()
+    settleForStream()
     for await (const finding of correlate(source, pipeline)) {
       ops?.found(finding)
       await sinks.give(finding)

@@ -1,8 +1,8 @@
 /** `sallyport replay`: the correlator's pipeline over finished event files. */
 
 import { Command, Option } from 'commander'
+import { settleForStream } from '../adapters/engine-flags.js'
 import { measureEventFiles, readEventFiles } from '../adapters/event-file.js'
-import { keepHeapSmall } from '../adapters/small-heap.js'
 import { loadToolCatalogue } from '../adapters/tool-catalogue-file.js'
 import { writeText } from '../adapters/write-text.js'
 import type { EventSource } from '../correlator/event-source.js'
@@ -58,7 +58,7 @@ async function replay(files: readonly string[], options: ReplayOptions, io: Comm
   const totalBytes = await measureEventFiles(files)
   const progress = createProgress(io.stderr, totalBytes, io.now)
   const { stdin, signal } = io
-  keepHeapSmall()
+  settleForStream()
   const source = readEventFiles(files, { stdin, signal, onRead: progress.onRead, isBufferReused: true })
   const stats = createStreamStats()
   const output =
