@@ -4,6 +4,7 @@ import t from 'tap'
 import type { EventSource, SourceGap, SourcePart } from '../../src/correlator/event-source.js'
 import type { ExecEvent } from '../../src/correlator/exec-event.js'
 import type { Finding } from '../../src/correlator/finding.js'
+import type { FindingArchive } from '../../src/correlator/finding-archive.js'
 import type { InventoryState } from '../../src/correlator/inventory.js'
 import { NO_INVENTORY } from '../../src/correlator/inventory.js'
 import { correlate } from '../../src/correlator/pipeline.js'
@@ -266,3 +267,56 @@ t.test(
     t.same(quiet.lines, [])
   },
 )
+
+const PARTS = 1_000
+const PART_MS = 10
+
+/** A backlog with news in each part: how long saving takes in all, and how long one waits at most. */
+async function readBacklog(saveMs: number): Promise<{ longestMs: number; savingMs: number }> {
+  const policy = policyOf(SPEC)
+  let now = AFTER_START
+  const savedAt: number[] = []
+  const archive: FindingArchive = {
+    load: () => ({ findings: [], pending: [], position: undefined, watch: undefined }),
+    save: () => {
+      savedAt.push(now)
+      now += saveMs
+    },
+    confirm() {},
+    recall: () => undefined,
+    recallUnseen: () => [],
+  }
+  const source = async function* (): EventSource {
+    yield { type: 'begin', name: 'test' }
+    for (let part = 0; part < PARTS; part += 1) {
+      now += PART_MS
+      const event = eventOf({ time: now, pod: podOf({ workload: `w${part}` }) })
+      yield { type: 'bytes', bytes: Buffer.from(`${lineOf(event)}\n`), position: { part } }
+    }
+  }
+  const options = {
+    policy,
+    catalogue: compileToolCatalogue({ file: 'test', tools: [] }, policy.runtime),
+    journal: undefined,
+    stats: createStreamStats(),
+    now: () => now,
+    emit: { when: 'at-once', updateMs: 60_000 },
+    archive,
+  } as const
+  for await (const _ of correlate(source(), options));
+  const pauses = savedAt.slice(1).map((at, index) => at - (savedAt[index] ?? at))
+  return { longestMs: Math.max(...pauses), savingMs: savedAt.length * saveMs }
+}
+
+t.test('while a backlog is read saving takes little of the time, and news wait for a second or so', async t => {
+  for (const [saveMs, share, atMostMs] of [
+    [4, 0.012, 420],
+    [50, 0.06, 1_100],
+    [300, 0.11, 3_400],
+  ] as const) {
+    const { longestMs, savingMs } = await readBacklog(saveMs)
+    // The first and the last wait for nothing.
+    t.ok(savingMs - 2 * saveMs <= share * (PARTS * PART_MS + savingMs), `${saveMs} ms each: ${savingMs} ms in all`)
+    t.ok(longestMs <= atMostMs, `${saveMs} ms each: at most ${longestMs} ms between two`)
+  }
+})
