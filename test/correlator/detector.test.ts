@@ -6,11 +6,16 @@ import t from 'tap'
 import { loadToolCatalogue } from '../../src/adapters/tool-catalogue-file.js'
 import { createAdmissionLookup } from '../../src/correlator/admission-lookup.js'
 import { createClusterLookup } from '../../src/correlator/cluster-lookup.js'
-import type { DetectionTools } from '../../src/correlator/detection-context.js'
+import { detectCoverage } from '../../src/correlator/coverage-detection.js'
+import { createDetectionContext, type DetectionTools } from '../../src/correlator/detection-context.js'
 import { createDetector } from '../../src/correlator/detector.js'
+import { detectDrift } from '../../src/correlator/drift-detection.js'
 import type { ExecEvent } from '../../src/correlator/exec-event.js'
 import { FindingStore } from '../../src/correlator/finding-store.js'
+import { detectImage } from '../../src/correlator/image-detection.js'
 import { NO_INVENTORY } from '../../src/correlator/inventory.js'
+import type { Observation } from '../../src/correlator/observation.js'
+import { detectTool } from '../../src/correlator/tool-detection.js'
 import type { CompiledPolicy } from '../../src/policy/index.js'
 import { knownContainerOf, knownPodOf } from '../support/drift.js'
 import { AFTER_START, containerOf, eventOf, imageRecord, journalOf, podOf, recordOf } from '../support/events.js'
@@ -57,12 +62,14 @@ function events(): fc.Arbitrary<ExecEvent> {
   return fc
     .record({
       pod: fc.oneof(
-        { arbitrary: fc.constantFrom(...PODS), weight: 8 },
+        { arbitrary: fc.constantFrom(...PODS), weight: 4 },
+        // Two of them often, so that what was said last is often said again.
+        { arbitrary: fc.constantFrom(...PODS.slice(0, 2)), weight: 12 },
         { arbitrary: fc.constant(undefined), weight: 1 },
       ),
       docker: fc.constantFrom(undefined, 'c'.repeat(31)),
       command: fc.constantFrom(...COMMANDS),
-      flags: fc.constantFrom(...FLAGS),
+      flags: fc.constantFrom(...FLAGS, ...FLAGS.slice(0, 1), ...FLAGS.slice(0, 1)),
       time: fc.integer({ min: AFTER_START - 2 * HOUR, max: AFTER_START + 2 * HOUR }),
       parentBinary: fc.constantFrom('/bin/sh', '/usr/bin/runc'),
       isInInitTree: fc.constantFrom(undefined, true, false),
@@ -106,7 +113,7 @@ t.test('a detector with a memory says what one without says, of every event', as
   for (const [name, policy] of Object.entries(POLICIES)) {
     let said = 0
     fc.assert(
-      fc.property(fc.array(events(), { minLength: 100, maxLength: 200 }), all => {
+      fc.property(fc.array(events(), { minLength: 100, maxLength: 200, size: 'max' }), all => {
         let now = 0
         const tools = toolsAt(policy, () => now)
         const detect = createDetector(tools)
@@ -115,7 +122,7 @@ t.test('a detector with a memory says what one without says, of every event', as
         for (const event of all) {
           now += 200
           // The answers of journal and cluster are the same for both: those have a memory of their own.
-          const fresh = createDetector(tools)(structuredClone(event))
+          const fresh = judgeAnew(structuredClone(event), tools)
           const observations = detect(event)
           assert.deepEqual(observations, fresh)
           said += observations.length
@@ -129,6 +136,39 @@ t.test('a detector with a memory says what one without says, of every event', as
     )
     t.ok(said > 500, name)
   }
+})
+
+t.test('a maintenance window begins and ends for a process that repeats', async t => {
+  const detect = createDetector(toolsAt(policyOf({ allow, runtime: { maintenance: [window] } }), () => 0))
+  const nmap = eventOf({ binary: '/usr/bin/nmap' })
+  const suppressions = [-HOUR, -1, 0, HOUR, 0].map(offset => {
+    return detect({ ...nmap, time: AFTER_START + offset })[0]?.suppression?.exception
+  })
+  t.same(suppressions, [undefined, 'M-1', 'M-1', undefined, 'M-1'])
+})
+
+/** Every detection, with nothing remembered. */
+function judgeAnew(event: ExecEvent, tools: DetectionTools): readonly Observation[] {
+  const context = createDetectionContext(tools, event)
+  return [detectTool, detectImage, detectDrift, detectCoverage].flatMap(detect => detect(event, context))
+}
+
+t.test('one observation about two pods makes two findings', async t => {
+  const policy = policyOf({ allow })
+  const [observation] = judgeAnew(
+    eventOf(),
+    toolsAt(policy, () => 0),
+  )
+  assert(observation !== undefined)
+  const store = new FindingStore(policy)
+  for (const workload of ['web', 'db', 'web']) store.observe(eventOf({ pod: podOf({ workload }) }), observation)
+  t.same(
+    store.takeUpdates().map(({ owner, count }) => [owner?.name, count]),
+    [
+      ['web', 2],
+      ['db', 1],
+    ],
+  )
 })
 
 t.test('what repeats is said by the very same list, and an event of the node says nothing', async t => {

@@ -60,7 +60,7 @@ function facts(): fc.Arbitrary<ExecFacts> {
 t.test('a memory of command lines says what a fresh look says, over any sequence of processes', async t => {
   for (const catalogue of catalogues) {
     fc.assert(
-      fc.property(fc.array(facts(), { minLength: 50, maxLength: 300 }), all => {
+      fc.property(fc.array(facts(), { minLength: 50, maxLength: 300, size: 'max' }), all => {
         const inspect = createExecInspector(catalogue)
         for (const each of all) assert.deepEqual(inspect(each), inspectExec(catalogue, each))
       }),
