@@ -5,6 +5,7 @@ import { open, stat } from 'node:fs/promises'
 import type { EventSource, SourcePart } from '../correlator/event-source.js'
 import { KnownError } from '../errors.js'
 import { escapeForeign } from '../policy/index.js'
+import { type DescriptorBytes, openDescriptor } from './descriptor-bytes.js'
 import { decompress, GZIP_MAGIC, isZlibError } from './gzip-stream.js'
 import { withIdleParts } from './idle-parts.js'
 import { createLoopTurns } from './loop-turn.js'
@@ -23,8 +24,8 @@ export interface EventFileOptions {
   /** Called after each read, with the bytes as they are stored. */
   readonly onRead?: (bytes: number) => void
   /**
-   * One buffer for all reads of a plain file, because the system has to clear the memory of each new one: only for a
-   * reader that keeps none of a part's bytes when it asks for the next. Default false.
+   * One buffer for all reads of a plain file or standard input, because the system has to clear the memory of each new
+   * one: only for a reader that keeps none of a part's bytes when it asks for the next. Default false.
    */
   readonly isBufferReused?: boolean
   /** Standard input is followed: an idle part comes each time that it was quiet for so many milliseconds. Default: none. */
@@ -117,22 +118,40 @@ async function orUnreadable<Value>(path: string, work: () => Promise<Value>): Pr
   }
 }
 
-async function* readStdin({ stdin, signal, onRead, idleMs }: EventFileOptions): AsyncGenerator<SourcePart> {
+async function* readStdin(options: EventFileOptions): AsyncGenerator<SourcePart> {
+  const { stdin, signal, onRead, idleMs } = options
+  if (signal.aborted) return
+  const descriptor = openPlainly(options)
   const stop = (): void => {
+    descriptor?.stop()
     if ('destroy' in stdin && typeof stdin.destroy === 'function') stdin.destroy()
   }
-  if (signal.aborted) return
   signal.addEventListener('abort', stop, { once: true })
   try {
-    const parts = readStream(stdin, STDIN_NAME, signal, onRead)
+    const bytes = descriptor === undefined ? stdin : withoutSharing(descriptor)
+    const parts = readStream(bytes, STDIN_NAME, signal, onRead)
     yield* idleMs === undefined ? parts : withIdleParts(parts, idleMs, stop)
   } finally {
     signal.removeEventListener('abort', stop)
   }
 }
 
+/** The process's own standard input, past its stream. */
+function openPlainly({ stdin, isBufferReused }: EventFileOptions): DescriptorBytes | undefined {
+  return isBufferReused === true && 'fd' in stdin && typeof stdin.fd === 'number' ? openDescriptor(stdin.fd) : undefined
+}
+
+/** What is gzipped waits in a queue before it is read. */
+async function* withoutSharing(bytes: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let isPlain: boolean | undefined
+  for await (const piece of bytes) {
+    isPlain ??= piece.length >= GZIP_MAGIC.length && !piece.subarray(0, GZIP_MAGIC.length).equals(GZIP_MAGIC)
+    yield isPlain ? piece : Buffer.from(piece)
+  }
+}
+
 async function* readStream(
-  stream: NodeJS.ReadableStream,
+  stream: AsyncIterable<Buffer | string>,
   name: string,
   signal: AbortSignal,
   onRead: EventFileOptions['onRead'],
@@ -149,7 +168,10 @@ async function* readStream(
   }
 }
 
-async function* counted(stream: NodeJS.ReadableStream, onRead: EventFileOptions['onRead']): AsyncGenerator<Buffer> {
+async function* counted(
+  stream: AsyncIterable<Buffer | string>,
+  onRead: EventFileOptions['onRead'],
+): AsyncGenerator<Buffer> {
   for await (const chunk of stream) {
     const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
     onRead?.(bytes.length)

@@ -1,6 +1,5 @@
 /** A source that may be quiet for long, and says so: else whoever reads it sees no time pass. */
 
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { EventSource, SourcePart } from '../correlator/event-source.js'
 
 /**
@@ -14,11 +13,12 @@ export async function* withIdleParts(
   stop: () => void,
 ): AsyncGenerator<SourcePart> {
   const parts = source[Symbol.asyncIterator]()
+  const patience = new Patience(idleMs)
   let next = parts.next()
   let isOver = false
   try {
     while (true) {
-      const step = await within(next, idleMs)
+      const step = await patience.within(next)
       if (step === undefined) {
         yield { type: 'idle' }
         continue
@@ -29,15 +29,30 @@ export async function* withIdleParts(
       next = parts.next()
     }
   } finally {
+    patience.end()
     if (!isOver) stop()
   }
 }
 
-async function within<Value>(work: Promise<Value>, ms: number): Promise<Value | undefined> {
-  const done = new AbortController()
-  try {
-    return await Promise.race([work, sleep(ms, undefined, { signal: done.signal })])
-  } finally {
-    done.abort()
+/** One timer for all waiting: a new one for each part would cost more than the part. */
+class Patience {
+  #giveUp = (): void => {}
+  readonly #timer: NodeJS.Timeout
+
+  constructor(ms: number) {
+    this.#timer = setTimeout(() => this.#giveUp(), ms)
+  }
+
+  /** Undefined when it has lasted too long. */
+  async within<Value>(work: Promise<Value>): Promise<Value | undefined> {
+    const lost = new Promise<undefined>(resolve => {
+      this.#giveUp = () => resolve(undefined)
+    })
+    this.#timer.refresh()
+    return Promise.race([work, lost])
+  }
+
+  end(): void {
+    clearTimeout(this.#timer)
   }
 }
