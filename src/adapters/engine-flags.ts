@@ -3,7 +3,7 @@
 import { setFlagsFromString } from 'node:v8'
 
 /** So many percent more than what is live may the heap hold before it is collected as a whole. */
-const GROWING_PERCENT = 50
+const GROWING_PERCENT = 25
 
 /**
  * By the engine's major version, what makes it wait longer before it compiles a function for the last time. The first

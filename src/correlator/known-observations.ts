@@ -5,8 +5,8 @@ import { fingerprintOf, identityOf } from './finding.js'
 import { surenessOf } from './finding-entry.js'
 import type { Observation } from './observation.js'
 
-/** Identities whose fingerprint is kept, and the longest of them in characters: some 20 MB at worst. */
-const MAX_FINGERPRINTS = 20_000
+/** Identities whose fingerprint is kept, and the longest of them in characters: some 8 MB at worst. */
+const MAX_FINGERPRINTS = 8_000
 const MAX_IDENTITY = 1_000
 
 /** An observation together with what the event adds to its identity. */

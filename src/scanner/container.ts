@@ -8,7 +8,7 @@ import { byte, COMMA, from, hashOf, key, literal, member, numberField, plain, pl
 /** Of a pod: its name and uid, and the container's id. */
 const HASHED: usize = 200
 /** By container, with and without the mark of a probe, and after a change of labels: all but the pid inside it. */
-export const containers = new Pieces(1500000, CONTAINER_PLACES)
+export const containers = new Pieces(800000, CONTAINER_PLACES)
 
 const BRACE: u8 = 0x7b
 const BRACE_END: u8 = 0x7d
