@@ -167,7 +167,7 @@ function parentOf(value: unknown): EventParent | undefined {
 }
 
 /** @param properties `binary_properties` of a process, parsed, of any shape. */
-export function hardLinksOf(properties: unknown): number | undefined {
+function hardLinksOf(properties: unknown): number | undefined {
   const file = isObject(properties) ? properties['file'] : undefined
   const inode = isObject(file) ? file['inode'] : undefined
   return isObject(inode) ? numberOf(inode['links']) : undefined

@@ -1,8 +1,6 @@
 /** Remembering what was said of a container changes no finding. */
 
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
-import { gunzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import t from 'tap'
 import { loadToolCatalogue } from '../../src/adapters/tool-catalogue-file.js'
@@ -28,9 +26,8 @@ import {
 } from '../support/events.js'
 import { createEventDecoder } from '../support/line-reader.js'
 import { policyOf } from '../support/policies.js'
+import { FILES, linesOf } from '../support/recorded-lines.js'
 
-const FIXTURES = new URL('../fixtures/tetragon/', import.meta.url)
-const FILES = readdirSync(FIXTURES).filter(name => name.includes('.jsonl'))
 const HOUR = 3_600_000
 const EXCEPTED = policyOf({
   allow: ['registry.k8s.io/*', 'docker.io/library/*'],
@@ -131,15 +128,4 @@ function observeAnew(event: ExecEvent, tools: DetectionTools, store: FindingStor
   for (const detect of [detectTool, detectImage, detectDrift, detectCoverage]) {
     for (const observation of detect(event, context)) store.observe(event, observation)
   }
-}
-
-function linesOf(name: string): readonly Buffer[] {
-  const bytes = readFileSync(new URL(name, FIXTURES))
-  const lines: Buffer[] = []
-  let rest = name.endsWith('.gz') ? gunzipSync(bytes) : bytes
-  for (let end = rest.indexOf(0x0a); end !== -1; end = rest.indexOf(0x0a)) {
-    lines.push(rest.subarray(0, end))
-    rest = rest.subarray(end + 1)
-  }
-  return lines
 }

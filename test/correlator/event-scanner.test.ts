@@ -1,28 +1,14 @@
 /** The scanner says what the full parse says, of every line, however much it remembers. */
 
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
-import { gunzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import t from 'tap'
 import { EventScanner } from '../../src/correlator/event-scanner.js'
 import { decodeEvent, type ExecEvent } from '../../src/correlator/exec-event.js'
 import { createEventDecoder, createLineReader } from '../support/line-reader.js'
+import { FILES, linesOf } from '../support/recorded-lines.js'
 
-const FIXTURES = new URL('../fixtures/tetragon/', import.meta.url)
 const NEWLINE = 0x0a
-const FILES = readdirSync(FIXTURES).filter(name => name.includes('.jsonl'))
-
-function linesOf(name: string): readonly Buffer[] {
-  const bytes = readFileSync(new URL(name, FIXTURES))
-  const lines: Buffer[] = []
-  let rest = name.endsWith('.gz') ? gunzipSync(bytes) : bytes
-  for (let end = rest.indexOf(0x0a); end !== -1; end = rest.indexOf(0x0a)) {
-    lines.push(rest.subarray(0, end))
-    rest = rest.subarray(end + 1)
-  }
-  return lines
-}
 
 /** Lines that the fast half takes, each of another kind: what is changed in them is most likely to be missed. */
 const SEEDS = [
