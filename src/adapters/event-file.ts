@@ -1,6 +1,6 @@
 /** Finished event files and standard input as an event source: plain or gzipped, whatever their names say. */
 
-import { createReadStream, readSync } from 'node:fs'
+import { createReadStream } from 'node:fs'
 import { open, stat } from 'node:fs/promises'
 import type { EventSource, SourcePart } from '../correlator/event-source.js'
 import { KnownError } from '../errors.js'
@@ -8,7 +8,6 @@ import { escapeForeign } from '../policy/index.js'
 import { type DescriptorBytes, openDescriptor } from './descriptor-bytes.js'
 import { decompress, GZIP_MAGIC, isZlibError } from './gzip-stream.js'
 import { withIdleParts } from './idle-parts.js'
-import { createLoopTurns } from './loop-turn.js'
 import { asUnreadable, reasonOf, unreadable } from './text-file.js'
 
 /** What stands for standard input on a command line. */
@@ -95,15 +94,13 @@ async function isPlain(path: string): Promise<boolean> {
 async function* readPlain(path: string, { signal, onRead }: EventFileOptions): AsyncGenerator<SourcePart> {
   const file = await orUnreadable(path, () => open(path, 'r'))
   try {
-    const buffer = Buffer.allocUnsafeSlow(READ_BYTES)
-    const turns = createLoopTurns()
+    const pieces = openDescriptor(file.fd)?.[Symbol.asyncIterator]()
+    if (pieces === undefined) throw unreadable(path, 'it was replaced by a device')
     while (!signal.aborted) {
-      // To hand each read to a thread costs more than the read.
-      const bytesRead = await orUnreadable(path, async () => readSync(file.fd, buffer, 0, READ_BYTES, null))
-      if (bytesRead === 0) return
-      onRead?.(bytesRead)
-      yield { type: 'bytes', bytes: buffer.subarray(0, bytesRead) }
-      await turns()
+      const piece = await orUnreadable(path, () => pieces.next())
+      if (piece.done === true) return
+      onRead?.(piece.value.length)
+      yield { type: 'bytes', bytes: piece.value }
     }
   } finally {
     await file.close()
