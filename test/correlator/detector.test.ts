@@ -92,7 +92,7 @@ function toolsAt(policy: CompiledPolicy, now: () => number): DetectionTools {
   })
   const inventory = {
     ...NO_INVENTORY,
-    podOf: ({ name }: { readonly name: string }) => (name === 'web-2' && now() > 20_000 ? spec : undefined),
+    podOf: ({ name }: { readonly name: string }) => (name === 'web-2' && now() >= 20_000 ? spec : undefined),
   }
   const late = {
     ...journal,
