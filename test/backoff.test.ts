@@ -1,8 +1,8 @@
 /** The pauses between tries: bounded, growing, and spread. */
 
-import fc from 'fast-check'
 import t from 'tap'
 import { backoffMs } from '../src/backoff.js'
+import { assertProperty, fc } from './support/properties.js'
 
 t.test('pauses double from the first failure on, up to their bound', async t => {
   const limits = { minMs: 500, maxMs: 30_000 }
@@ -15,7 +15,7 @@ t.test('pauses double from the first failure on, up to their bound', async t => 
 t.test('from half of a pause to all of it is waited, whatever the limits', async t => {
   const limits = fc.record({ minMs: fc.integer({ min: 0, max: 1e6 }), maxMs: fc.integer({ min: 0, max: 1e6 }) })
   const random = fc.double({ min: 0, max: 1, noNaN: true })
-  fc.assert(
+  assertProperty(
     fc.property(limits, fc.nat(), random, ({ minMs, maxMs }, failures, random) => {
       const pauseMs = backoffMs({ minMs, maxMs }, failures, random)
       const longest = backoffMs({ minMs, maxMs }, failures, 1)

@@ -122,6 +122,16 @@ t.test('each package has one owner', async t => {
   }
 })
 
+t.test('properties reach fast-check by one door, which knows the seed', async t => {
+  const files = readdirSync('test', { recursive: true, encoding: 'utf8' }).filter(path => path.endsWith('.ts'))
+  const texts = files.map(path => ({ path, text: readFileSync(join('test', path), 'utf8') }))
+  const importing = texts.filter(({ text }) => /^import\b.* from 'fast-check'/m.test(text)).map(({ path }) => path)
+  t.same(importing, ['support/properties.ts'])
+  for (const { path, text } of texts.filter(one => !importing.includes(one.path))) {
+    t.notMatch(text, /\bfc\.(?:assert|check)\(|\bfc\.(?:sample|statistics)\((?![^\n]*\bseed\b)|\bMath\.random\(/, path)
+  }
+})
+
 t.test('the environment is read in one place at most, and nothing ends the process', async t => {
   const readers = sources.filter(({ text }) => /\bprocess\.env\b/.test(text)).map(({ path }) => path)
   t.ok(readers.length <= 1, readers.join(', '))

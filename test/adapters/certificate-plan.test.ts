@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import t from 'tap'
 import {
   type KeptCertificates,
@@ -14,6 +13,7 @@ import {
   createCertificateRounds,
   type Versioned,
 } from '../../src/adapters/certificate-round.js'
+import { assertAsyncProperty, fc } from '../support/properties.js'
 
 const NOW = Date.parse('2026-11-22T00:00:00Z')
 const DAY = 86_400_000
@@ -341,7 +341,7 @@ function interleaving(roll: () => number): () => Promise<void> {
 
 t.test('whatever replicas do in whatever order, and wherever they die, what is served is trusted', async t => {
   let versions = 0
-  await fc.assert(
+  await assertAsyncProperty(
     fc.asyncProperty(fc.integer(), async seed => {
       const roll = diceOf(seed)
       const fleet = new Fleet(roll, interleaving(roll))

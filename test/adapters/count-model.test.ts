@@ -8,7 +8,6 @@ import assert from 'node:assert/strict'
 import { appendFile, copyFile, mkdir, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import fc from 'fast-check'
 import t from 'tap'
 import { tailFile } from '../../src/adapters/file-tail.js'
 import { openFindingStore } from '../../src/adapters/finding-store-file.js'
@@ -19,6 +18,7 @@ import { createStreamStats } from '../../src/correlator/stream-stats.js'
 import { compileToolCatalogue } from '../../src/policy/index.js'
 import { AFTER_START, eventOf, lineOf, podOf } from '../support/events.js'
 import { policyOf } from '../support/policies.js'
+import { assertAsyncProperty, fc, TEST_TIMES } from '../support/properties.js'
 
 const POLICY = policyOf({ allow: ['registry.corp.example/*'] })
 const CATALOGUE = compileToolCatalogue({ file: 'test', tools: [] }, POLICY.runtime)
@@ -209,12 +209,12 @@ const commands = fc.commands(
   { maxCommands: 24, size: 'max' },
 )
 
-t.setTimeout(300_000)
+t.setTimeout(300_000 * TEST_TIMES)
 
 t.test('every event counts once, through rotation, eviction, stops and kills together', async t => {
   const root = t.testdir()
   let runs = 0
-  await fc.assert(
+  await assertAsyncProperty(
     fc.asyncProperty(commands, async each => {
       runs += 1
       const folder = join(root, String(runs))

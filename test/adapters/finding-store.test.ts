@@ -5,7 +5,6 @@ import { spawn } from 'node:child_process'
 import { appendFileSync, existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import fc from 'fast-check'
 import Database from 'libsql'
 import t from 'tap'
 import { FINDINGS_FILE, openFindingStore } from '../../src/adapters/finding-store-file.js'
@@ -20,6 +19,7 @@ import { type CompiledPolicy, compileToolCatalogue } from '../../src/policy/inde
 import { AFTER_START, eventOf, lineOf, podOf } from '../support/events.js'
 import { findingOf } from '../support/findings.js'
 import { policyOf } from '../support/policies.js'
+import { assertAsyncProperty, fc } from '../support/properties.js'
 
 const POLICY = policyOf({ allow: ['registry.corp.example/*'] })
 const CATALOGUE = compileToolCatalogue({ file: 'test', tools: [] }, POLICY.runtime)
@@ -94,7 +94,7 @@ t.test('whenever it is killed, no count is lost, nothing is counted twice, and n
     cap: fc.integer({ min: 1, max: 5 }),
   })
   const workloads = fc.array(fc.constantFrom(...WORKLOADS), { minLength: 1, maxLength: 20 })
-  await fc.assert(
+  await assertAsyncProperty(
     fc.asyncProperty(workloads, fc.array(life, { maxLength: 5 }), async (names, lives) => {
       runs += 1
       const directory = join(root, String(runs))

@@ -5,7 +5,6 @@ import { once } from 'node:events'
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import fc from 'fast-check'
 import Database from 'libsql'
 import t from 'tap'
 import { keysOf } from '../../src/adapters/journal-index.js'
@@ -16,6 +15,7 @@ import { openJournalStore } from '../../src/adapters/journal-store.js'
 import { openJournalWriter } from '../../src/adapters/journal-writer.js'
 import { type Digest, halfSipHash, KeyedDigest } from '../../src/adapters/keyed-digest.js'
 import { DECISION_RECORD_SCHEMA, type DecisionRecord } from '../../src/webhook/decision-record.js'
+import { assertProperty, fc, TEST_TIMES } from '../support/properties.js'
 
 const START = Date.parse('2026-11-22T08:00:00Z')
 const GENEROUS = { maxAgeMs: 1e12, maxBytes: 1e12 }
@@ -88,7 +88,7 @@ async function writerIn(directory: string, now: () => number = () => START) {
 }
 
 // A killed process, threads and many thousands of records: far less on a machine with nothing else to do.
-t.setTimeout(240_000)
+t.setTimeout(240_000 * TEST_TIMES)
 
 // The other end of "survives a kill": writes without end, and says how far it came.
 if (process.argv[2] === 'write-without-end') {
@@ -404,7 +404,7 @@ if (process.argv[2] === 'write-without-end') {
     t.equal(new Set(seen).size, lists.length)
     t.not(join(other.of(['abcd'])), join(digests.of(['abcd'])), 'another key gives another digest')
     const texts = fc.array(fc.string({ unit: 'binary', maxLength: 9 }), { maxLength: 4 })
-    fc.assert(
+    assertProperty(
       fc.property(texts, texts, (one, another) => {
         const isSame = join(digests.of(one)) === join(digests.of(another))
         return isSame === (JSON.stringify(one) === JSON.stringify(another))

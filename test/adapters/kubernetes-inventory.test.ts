@@ -1,7 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { InventoryIndex } from '../../src/adapters/inventory-index.js'
 import {
@@ -22,6 +21,7 @@ import {
   podObject,
 } from '../support/cluster-objects.js'
 import { FakeApiServer } from '../support/fake-api-server.js'
+import { assertProperty, fc } from '../support/properties.js'
 import { settledHeap } from '../support/settled-heap.js'
 
 const HOUR = 3_600_000
@@ -223,7 +223,7 @@ t.test('whatever is sent, decoding gives a value or a problem', async t => {
     const all = [decodePod(object, 1), decodeNamespace(object, 1), decodeWebhookConfiguration(object, 'x', 1)]
     return all.every(decoded => decoded.ok || decoded.problem.length > 0)
   })
-  t.doesNotThrow(() => fc.assert(property, { numRuns: 500 }))
+  t.doesNotThrow(() => assertProperty(property, { numRuns: 500 }))
 })
 
 t.test('a pod is found by its uid, else by its name and container, also when it is gone', async t => {

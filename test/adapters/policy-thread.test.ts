@@ -1,12 +1,12 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import fc from 'fast-check'
 import t from 'tap'
 import { loadPolicy } from '../../src/adapters/policy-files.js'
 import { loadPolicyAside } from '../../src/adapters/policy-thread.js'
 import { type CompiledPolicy, evaluate, findMaintenance } from '../../src/policy/index.js'
 import { NOW } from '../support/policies.js'
+import { assertProperty, fc } from '../support/properties.js'
 
 const NEVER = new AbortController().signal
 const DIGEST = `sha256:${'a'.repeat(64)}`
@@ -91,7 +91,7 @@ t.test('a policy that comes from a thread says what one that was compiled in pla
     )
     .map(([host, path, tag]) => `${host}${path.join('/')}${tag}`)
   const reasons = new Set<string>()
-  fc.assert(
+  assertProperty(
     fc.property(image, fc.constantFrom(NOW, Date.parse('2027-01-01T00:00:00Z')), (one, now) => {
       for (const namespace of NAMESPACES) reasons.add(evaluate(here, one, { namespace, now }).reason)
       return NAMESPACES.every(namespace => {

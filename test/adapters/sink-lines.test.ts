@@ -18,7 +18,6 @@ import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
-import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { FINDINGS_FILE } from '../../src/adapters/finding-store-file.js'
 import { readFindings } from '../../src/adapters/finding-store-reader.js'
@@ -29,6 +28,7 @@ import type { Finding } from '../../src/correlator/finding.js'
 import { jsonLine } from '../../src/correlator/json-line.js'
 import { eventOf, lineOf, podOf } from '../support/events.js'
 import { findingOf, fingerprintOf } from '../support/findings.js'
+import { assertAsyncProperty, fc, TEST_TIMES } from '../support/properties.js'
 import { runCommand } from '../support/run-command.js'
 
 const NEVER = new AbortController().signal
@@ -40,7 +40,7 @@ spec: { allow: ['registry.corp.example/*'] }
 `
 const FILES = { 'policy.yaml': POLICY }
 
-t.setTimeout(300_000)
+t.setTimeout(300_000 * TEST_TIMES)
 
 const number = (finding: Finding): number => Number(`0x${finding.fingerprint}`)
 const findings = (from: number, to: number): readonly Finding[] =>
@@ -68,7 +68,7 @@ t.test('whatever part of a write is taken, each line arrives whole, once and in 
     { weight: 3, arbitrary: fc.integer({ min: 1, max: 3_000 }) },
     { weight: 1, arbitrary: fc.constantFrom('EAGAIN', 'ENOSPC', 'EIO', 'ENOENT') },
   )
-  await fc.assert(
+  await assertAsyncProperty(
     fc.asyncProperty(fc.array(step, { maxLength: 25 }), fc.integer({ min: 1, max: 6 }), async (steps, batch) => {
       const script = [...steps]
       let taken = Buffer.alloc(0)

@@ -4,7 +4,6 @@
  */
 
 import { spawn } from 'node:child_process'
-import { randomInt as randomSeed } from 'node:crypto'
 import {
   existsSync,
   readdirSync,
@@ -24,6 +23,7 @@ import t from 'tap'
 import { FINDINGS_FILE, openFindingStore } from '../../src/adapters/finding-store-file.js'
 import type { Finding } from '../../src/correlator/finding.js'
 import { AFTER_START, containerOf, eventOf, lineOf, podOf } from '../support/events.js'
+import { TEST_SEED } from '../support/properties.js'
 import { runCommand } from '../support/run-command.js'
 
 const POLICY = `
@@ -41,14 +41,10 @@ const LOOK_MS = 250
 const NEVER_MS = 45_000
 const RATE_LIMIT = JSON.stringify({ rate_limit_info: { number_of_dropped_process_events: '3' } })
 
-const MAX_SEED = 2 ** 32
-/** What is written, where it is cut and how it is rotated; the moments of the kills are the machine's. */
-const SEED = Number(process.env['SALLYPORT_TEST_SEED'] ?? randomSeed(MAX_SEED))
-
 t.setTimeout(300_000)
-t.comment(`SALLYPORT_TEST_SEED=${SEED}`)
 
-const randomInt = createRandom(SEED)
+/** What is written, where it is cut and how it is rotated; the moments of the kills are the machine's. */
+const randomInt = createRandom(TEST_SEED)
 
 /** From `min`, 0 when it is not given, up to and without `max`: the same row of numbers for a seed. */
 function createRandom(seed: number): (...range: [max: number] | [min: number, max: number]) => number {

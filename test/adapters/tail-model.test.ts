@@ -18,11 +18,11 @@ import {
 } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import fc from 'fast-check'
 import t from 'tap'
 import { tailFile } from '../../src/adapters/file-tail.js'
 import type { EventSource, SourceGap, SourcePart, SourcePosition } from '../../src/correlator/event-source.js'
 import { bytesOf, LineSplitter } from '../../src/correlator/line-splitter.js'
+import { assertAsyncProperty, fc } from '../support/properties.js'
 
 /** Longer lines are skipped and counted, wherever reading was interrupted in them. */
 const MAX_LINE_BYTES = 400_000
@@ -334,7 +334,7 @@ t.test('every complete line is read exactly once, in order, whatever happens to 
   let run = 0
   const runs = 100
   const dir = t.testdir({})
-  await fc.assert(
+  await assertAsyncProperty(
     fc.asyncProperty(fc.commands(commands, { maxCommands: 40 }), fc.boolean(), async (sequence, isNumbered) => {
       run += 1
       // A folder of its own: listing it is part of the work.

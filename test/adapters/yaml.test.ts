@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util'
-import fc from 'fast-check'
 import t from 'tap'
 import { foldListRuns } from '../../src/adapters/list-runs.js'
 import { parsePolicyText, toPolicySource } from '../../src/adapters/yaml.js'
 import { KnownError } from '../../src/errors.js'
 import type { DocumentPath, PolicySource } from '../../src/policy/index.js'
+import { assertProperty, fc } from '../support/properties.js'
 
 /** A text with the first of them in it is never folded; otherwise the two are alike. */
 const WHOLE = '# sallyport-list-run-\n'
@@ -173,7 +173,7 @@ const anyDocument = fc
 t.test('a text with long runs of items is read as if every line had been parsed', async t => {
   let folded = 0
   let read = 0
-  fc.assert(
+  assertProperty(
     fc.property(fc.oneof(listDocument, anyDocument), text => {
       const whole = tell(WHOLE + text)
       const isFolded = foldListRuns(FOLDED + text) !== undefined

@@ -5,7 +5,6 @@ import { Agent } from 'node:https'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
-import fc from 'fast-check'
 import t from 'tap'
 import { createCertificates } from '../../src/adapters/certificates.js'
 import { loadPolicy } from '../../src/adapters/policy-files.js'
@@ -20,6 +19,7 @@ import {
 import { RecentKeys } from '../../src/webhook/recent-keys.js'
 import { createViolationReporter, DEFAULT_LIMITS, type ViolationReport } from '../../src/webhook/violation-report.js'
 import { decisionRecordOf, ndjson, RECORDED_AT, recordedImageOf } from '../support/decision-records.js'
+import { assertProperty, fc } from '../support/properties.js'
 import { runCommand } from '../support/run-command.js'
 
 const HOUR_MS = 3_600_000
@@ -221,7 +221,7 @@ t.test('a record that lost a key or changed a type is refused, one with a new ke
   for (const key of RECORDED_IMAGE_KEYS) {
     t.notOk(decodeDecisionRecord({ ...record, images: [{ ...recordedImageOf(), [key]: 7 }] }).ok, `images.${key}`)
   }
-  fc.assert(fc.property(fc.jsonValue(), value => !decodeDecisionRecord(value).ok))
+  assertProperty(fc.property(fc.jsonValue(), value => !decodeDecisionRecord(value).ok))
 })
 
 t.test('docs/decision-record.md lists the keys of a record and of an image, in their order, and no other', async t => {
@@ -243,7 +243,7 @@ t.test('with more rows than are kept, the frequent ones stay, the totals are exa
     object: fc.nat(20),
     count: fc.integer({ min: 1, max: 3 }),
   })
-  fc.assert(
+  assertProperty(
     fc.property(fc.array(kind, { maxLength: 400 }), fc.constantFrom(2, 7, 30), (kinds, rows) => {
       const reporter = createViolationReporter({ ...DEFAULT_LIMITS, rows, namespaces: 5 })
       for (const { app, object, count } of kinds) {

@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { setTimeout as realSleep } from 'node:timers/promises'
-import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { openFindingStore } from '../../src/adapters/finding-store-file.js'
 import type { DeadLetter, DeliveryQueue, FindingReceiver, SendOutcome } from '../../src/correlator/delivery.js'
@@ -12,6 +11,7 @@ import { createMemoryQueue } from '../../src/correlator/delivery-queue.js'
 import { type DeliveryOptions, DeliveryRunner } from '../../src/correlator/delivery-runner.js'
 import type { Finding } from '../../src/correlator/finding.js'
 import { findingOf, fingerprintOf } from '../support/findings.js'
+import { assertAsyncProperty, fc } from '../support/properties.js'
 
 const ALL = { minSeverity: 'info', kinds: undefined } as const
 const NOW = Date.parse('2026-11-22T00:00:00Z')
@@ -150,7 +150,7 @@ t.test('whatever fails, the last state of each promised finding arrives or is a 
   })
   const root = t.testdir()
   let runs = 0
-  await fc.assert(
+  await assertAsyncProperty(
     fc.asyncProperty(script, async ({ steps, outcomes, poison, maxBatch, maxQueued, isDurable, endsEarly }) => {
       runs += 1
       const directory = join(root, String(runs))

@@ -1,7 +1,6 @@
 /** Remembering what was said of a container changes no finding. */
 
 import assert from 'node:assert/strict'
-import fc from 'fast-check'
 import t from 'tap'
 import { loadToolCatalogue } from '../../src/adapters/tool-catalogue-file.js'
 import type { AdmissionJournal } from '../../src/correlator/admission-journal.js'
@@ -26,6 +25,7 @@ import {
 } from '../support/events.js'
 import { createEventDecoder } from '../support/line-reader.js'
 import { policyOf } from '../support/policies.js'
+import { fc } from '../support/properties.js'
 import { FILES, linesOf } from '../support/recorded-lines.js'
 
 const HOUR = 3_600_000

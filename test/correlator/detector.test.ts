@@ -1,7 +1,6 @@
 /** What the detector remembers changes nothing that it says: as time goes by, as records come in, as the cluster changes. */
 
 import assert from 'node:assert/strict'
-import fc from 'fast-check'
 import t from 'tap'
 import { loadToolCatalogue } from '../../src/adapters/tool-catalogue-file.js'
 import { createAdmissionLookup } from '../../src/correlator/admission-lookup.js'
@@ -20,6 +19,7 @@ import type { CompiledPolicy } from '../../src/policy/index.js'
 import { knownContainerOf, knownPodOf } from '../support/drift.js'
 import { AFTER_START, containerOf, eventOf, imageRecord, journalOf, podOf, recordOf } from '../support/events.js'
 import { policyOf } from '../support/policies.js'
+import { assertProperty, fc } from '../support/properties.js'
 
 const HOUR = 3_600_000
 const iso = (time: number): string => new Date(time).toISOString()
@@ -112,7 +112,7 @@ function toolsAt(policy: CompiledPolicy, now: () => number): DetectionTools {
 t.test('a detector with a memory says what one without says, of every event', async t => {
   for (const [name, policy] of Object.entries(POLICIES)) {
     let said = 0
-    fc.assert(
+    assertProperty(
       fc.property(fc.array(events(), { minLength: 100, maxLength: 200, size: 'max' }), all => {
         let now = 0
         const tools = toolsAt(policy, () => now)

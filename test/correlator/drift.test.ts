@@ -1,6 +1,5 @@
 /** Why an unwanted image runs: a case for each code, for what makes it less sure, and for the pairs that compete. */
 
-import fc from 'fast-check'
 import t from 'tap'
 import { DRIFT_CODES } from '../../src/correlator/drift-code.js'
 import type { DriftEvidence } from '../../src/correlator/drift-evidence.js'
@@ -25,6 +24,7 @@ import {
 } from '../support/drift.js'
 import { imageRecord, recordOf } from '../support/events.js'
 import { policyOf } from '../support/policies.js'
+import { assertProperty, fc } from '../support/properties.js'
 
 type Case = readonly [title: string, evidence: Partial<DriftEvidence>, code: string | undefined, ...also: string[]]
 
@@ -659,7 +659,7 @@ t.test(
         }),
       })
       .map(evidenceOf)
-    fc.assert(
+    assertProperty(
       fc.property(evidence, each => {
         const explanation = explainAdmission(each)
         if (explanation === undefined) return each.verdict.outcome !== 'denied'

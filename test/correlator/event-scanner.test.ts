@@ -1,11 +1,11 @@
 /** The scanner says what the full parse says, of every line, however much it remembers. */
 
 import assert from 'node:assert/strict'
-import fc from 'fast-check'
 import t from 'tap'
 import { EventScanner } from '../../src/correlator/event-scanner.js'
 import { decodeEvent, type ExecEvent } from '../../src/correlator/exec-event.js'
 import { createEventDecoder, createLineReader } from '../support/line-reader.js'
+import { assertProperty, fc } from '../support/properties.js'
 import { FILES, linesOf } from '../support/recorded-lines.js'
 
 const NEWLINE = 0x0a
@@ -117,7 +117,7 @@ t.test('both paths agree on lines that were damaged', async t => {
     copy[at % copy.length] = (copy[at % copy.length] ?? 0) ^ mask
     return copy
   })
-  fc.assert(
+  assertProperty(
     fc.property(fc.oneof(replaced, glued, flipped), damaged => {
       // A newline makes two lines of it.
       fc.pre(!damaged.includes(NEWLINE))
@@ -220,7 +220,7 @@ t.test('both paths agree on lines of another order, with other keys and other va
     const written = JSON.stringify(order === 0 ? reversed(root) : root)
     return Buffer.from(blank === '' ? written : written.replaceAll(',"', ', "'))
   })
-  fc.assert(
+  assertProperty(
     fc.property(line, bytes => {
       if (read(bytes) !== undefined) fast += 1
       assert.deepEqual(decode(bytes), decodeEvent(bytes))
@@ -262,7 +262,7 @@ t.test('times are what Date.parse says', async t => {
   const known = fc.constantFrom('2024-02-29', '2025-02-29', '2000-02-29', '1900-02-29', '0000-02-29', '1969-12-31')
   const stamp = fc.tuple(fc.oneof(day, known), clock).map(parts => parts.join(''))
   let count = 0
-  fc.assert(
+  assertProperty(
     fc.property(stamp, written => {
       const time = timeOf(written)
       // A stamp that it does not know is left to the full parse.

@@ -3,13 +3,13 @@
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
-import fc from 'fast-check'
 import t from 'tap'
 import { readExecEvents } from '../../src/correlator/event-stream.js'
 import { type DecodedEvent, decodeEvent, type ExecEvent } from '../../src/correlator/exec-event.js'
 import { bytesOf, LineSplitter, type SplitLine } from '../../src/correlator/line-splitter.js'
 import { createStreamStats } from '../../src/correlator/stream-stats.js'
 import { eventOf, lineOf, sourceOf } from '../support/events.js'
+import { assertProperty, fc } from '../support/properties.js'
 
 const FIXTURES = new URL('../fixtures/tetragon/', import.meta.url)
 
@@ -140,7 +140,7 @@ t.test('no line makes the decoder throw', async t => {
       const from = at % line.length
       return line.slice(0, from) + text + line.slice(from + length)
     })
-  fc.assert(
+  assertProperty(
     fc.property(fc.oneof(mutated, fc.string(), fc.json()), line => {
       decodeEvent(line)
     }),
@@ -150,7 +150,7 @@ t.test('no line makes the decoder throw', async t => {
 
 t.test('lines are the same, however the bytes are cut', async t => {
   const byte = fc.constantFrom(0, 0x0a, 0x0a, 0x0d, 0x61, 0xe2, 0x80, 0xa8)
-  fc.assert(
+  assertProperty(
     fc.property(
       fc.array(byte, { maxLength: 60 }),
       fc.array(fc.nat({ max: 7 })),

@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
-import fc from 'fast-check'
 import t from 'tap'
 import type { AdmissionJournal } from '../../src/correlator/admission-journal.js'
 import type { EventSource } from '../../src/correlator/event-source.js'
@@ -28,6 +27,7 @@ import {
   sourceOf,
 } from '../support/events.js'
 import { policyOf } from '../support/policies.js'
+import { assertAsyncProperty, fc } from '../support/properties.js'
 
 const POLICY = policyOf({ allow: ['registry.corp.example/*'] })
 const CATALOGUE = compileToolCatalogue(
@@ -307,7 +307,7 @@ t.test('a followed source gives a finding at once, then updates at intervals, an
 t.test('whatever the cap, each finding counts on where it stood, and its last line holds', async t => {
   const names = fc.array(fc.nat({ max: 8 }), { minLength: 1, maxLength: 40 })
   const sizes = fc.array(fc.nat({ max: 4_000 }), { maxLength: 6 })
-  await fc.assert(
+  await assertAsyncProperty(
     fc.asyncProperty(names, sizes, fc.integer({ min: 1, max: 10 }), fc.boolean(), async (order, cuts, cap, isAtEnd) => {
       const pods = order.map(name => podOf({ workload: `w${name}` }))
       const text = pods.map((pod, index) => `${lineOf(eventOf({ pod, time: AFTER_START + index }))}\n`).join('')
@@ -359,7 +359,7 @@ t.test('the same bytes give the same findings, however they are cut', async t =>
   const bytes = gunzipSync(readFileSync(new URL('../fixtures/tetragon/late-pod.jsonl.gz', import.meta.url)))
   const expected = await find(sourceOf(bytes))
   t.ok(expected.length > 0)
-  await fc.assert(
+  await assertAsyncProperty(
     fc.asyncProperty(fc.array(fc.nat({ max: 40_000 }), { maxLength: 12 }), async sizes => {
       assert.deepStrictEqual(await find(sourceOf(bytes, sizes)), expected)
     }),

@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
-import fc from 'fast-check'
 import t from 'tap'
 import { loadSplunkToolNames } from '../../src/adapters/splunk-macro-file.js'
 import { loadToolCatalogue } from '../../src/adapters/tool-catalogue-file.js'
@@ -30,6 +29,7 @@ import {
   sourceOf,
 } from '../support/events.js'
 import { policyOf } from '../support/policies.js'
+import { assertAsyncProperty, fc } from '../support/properties.js'
 
 const FIXTURES = new URL('../fixtures/tetragon/', import.meta.url)
 const MACRO = await loadSplunkToolNames()
@@ -187,7 +187,7 @@ t.test('made events: every rule explains some, and nothing is left unexplained',
   const record = recordOf({
     images: [imageRecord({ written: 'registry.corp.example/app:1', outcome: 'allowed', reason: 'allow-entry' })],
   })
-  await fc.assert(
+  await assertAsyncProperty(
     fc.asyncProperty(
       fc.array(event, { minLength: 40, maxLength: 80 }),
       fc.constantFrom(...POLICIES),
@@ -330,7 +330,7 @@ t.test('the rows are those of the searches, in order and to the letter', async t
   })
   const policy = policyOf({ allow: ['gcr.io/org/*', 'quay.io/a-x/b', 'docker.io/library/x:*'] })
   const allowed = ['gcr.io/org/*', 'quay.io/a-x/b', 'quay.io/a-x/b:*', 'quay.io/a-x/b@*', 'docker.io/library/x:*']
-  await fc.assert(
+  await assertAsyncProperty(
     fc.asyncProperty(fc.array(line, { minLength: 1, maxLength: 60 }), async made => {
       const lines = made.map((each, at): Line => {
         const container = {

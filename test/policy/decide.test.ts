@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs'
-import fc from 'fast-check'
 import t from 'tap'
 import { KnownError } from '../../src/errors.js'
 import {
@@ -12,6 +11,7 @@ import {
 } from '../../src/policy/index.js'
 import { plainReference } from '../support/arbitraries.js'
 import { NOW, policyOf, scope } from '../support/policies.js'
+import { assertProperty, fc } from '../support/properties.js'
 
 interface Case {
   readonly id: string
@@ -194,7 +194,7 @@ t.test('a mirror pod is admitted and its violations are kept', async t => {
 
 t.test('enforce allows exactly when there is no denial', async () => {
   const policy = policyOf({ mode: 'enforce', allow: ['docker.io/a/*', 'gcr.io/**/app'], tags: { deny: ['latest'] } })
-  fc.assert(
+  assertProperty(
     fc.property(fc.array(plainReference(), { maxLength: 4 }), images => {
       const decision = ask(policy, 'Pod', pod(...images))
       return decision.allowed === decision.judged.every(({ verdict }) => verdict.outcome !== 'denied')
@@ -204,7 +204,7 @@ t.test('enforce allows exactly when there is no denial', async () => {
 
 t.test('no object makes it throw', async () => {
   const policy = policyOf({ mode: 'enforce', allow: ['docker.io/*'] })
-  fc.assert(
+  assertProperty(
     fc.property(fc.anything({ withNullPrototype: true }), fc.constantFrom(...WORKLOAD_KINDS, 'Node'), (object, kind) =>
       ['admit', 'deny', 'warn'].includes(ask(policy, kind, object).action),
     ),

@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { evaluate } from '../../src/policy/index.js'
 import { NOW, policyOf, scope } from '../support/policies.js'
+import { assertProperty, fc } from '../support/properties.js'
 
 /** The plain meaning of a path pattern, one segment after the other, with all the backtracking that it likes. */
 function accepts(parts: readonly string[], segments: readonly string[]): boolean {
@@ -24,7 +24,7 @@ const entries = fc.array(fc.tuple(path, tag), { minLength: 1, maxLength: 8 })
 const segments = fc.array(fc.constantFrom('a', 'b', 'ab', 'ba', 'aab'), { minLength: 1, maxLength: 7 })
 
 t.test('entries that share their beginnings are found as if each were asked alone, the first one first', async () => {
-  fc.assert(
+  assertProperty(
     fc.property(entries, segments, fc.constantFrom('a', 'ab', 'b'), (list, repository, imageTag) => {
       const patterns = list.map(([parts, suffix]) => `h.io/${parts.join('/')}${suffix}`)
       const policy = policyOf({ allow: [], deny: patterns })

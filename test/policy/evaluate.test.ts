@@ -1,8 +1,8 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { type CompiledPolicy, evaluate, parseImageReference, type Verdict } from '../../src/policy/index.js'
 import { acceptedPattern, plainReference } from '../support/arbitraries.js'
 import { NOW, policyOf, scope } from '../support/policies.js'
+import { assertProperty, fc } from '../support/properties.js'
 
 const DIGEST = `@sha256:${'a'.repeat(64)}`
 const EXCEPTION = {
@@ -78,7 +78,7 @@ t.test('two exceptions never combine', async t => {
 t.test('the first deny entry is reported, and the order of allow entries changes no outcome', async t => {
   const policy = policyOf({ mode: 'enforce', allow: ['gcr.io/*'], deny: ['gcr.io/a/*', 'gcr.io/a/b'] })
   t.equal(judge(policy, 'gcr.io/a/b').entry, 'gcr.io/a/*')
-  fc.assert(
+  assertProperty(
     fc.property(fc.uniqueArray(acceptedPattern(), { minLength: 1, maxLength: 6 }), plainReference(), (allow, image) => {
       const forwards = judge(policyOf({ mode: 'enforce', allow }), image)
       const backwards = judge(policyOf({ mode: 'enforce', allow: allow.toReversed() }), image)
@@ -89,7 +89,7 @@ t.test('the first deny entry is reported, and the order of allow entries changes
 })
 
 t.test('adding an allow entry never denies', async () => {
-  fc.assert(
+  assertProperty(
     fc.property(
       fc.array(acceptedPattern(), { maxLength: 5 }),
       acceptedPattern(),
@@ -106,7 +106,7 @@ t.test('adding an allow entry never denies', async () => {
 })
 
 t.test('adding an exception never denies, and never lifts a deny entry', async () => {
-  fc.assert(
+  assertProperty(
     fc.property(
       fc.array(acceptedPattern(), { maxLength: 4 }),
       fc.array(acceptedPattern(), { maxLength: 2 }),
@@ -125,7 +125,7 @@ t.test('adding an exception never denies, and never lifts a deny entry', async (
 })
 
 t.test('the index agrees with judging each entry alone', async () => {
-  fc.assert(
+  assertProperty(
     fc.property(fc.array(acceptedPattern(), { minLength: 1, maxLength: 6 }), plainReference(), (allow, image) => {
       const together = judge(policyOf({ mode: 'enforce', allow }), image).outcome === 'allowed'
       const alone = allow.some(
@@ -143,7 +143,7 @@ t.test('every string gets a verdict', async () => {
     allow: ['gcr.io/*a*b/**/c*/*', 'docker.io/library/*'],
     mirrors: [{ from: 'docker.io/*', to: 'gcr.io/hub' }],
   })
-  fc.assert(
+  assertProperty(
     fc.property(fc.string({ unit: 'binary' }), image => judge(policy, image).written === image),
     { numRuns: 500 },
   )
@@ -259,7 +259,7 @@ t.test('what is suggested is itself allowed', async t => {
     ['quay.io/old/app', undefined],
   ]
   for (const [image, suggestion] of table) t.equal(judge(policy, image).suggestion, suggestion, image)
-  fc.assert(
+  assertProperty(
     fc.property(plainReference(), image => {
       const { suggestion } = judge(policy, image)
       return suggestion === undefined || judge(policy, suggestion).outcome === 'allowed'

@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import fc from 'fast-check'
 import t from 'tap'
 import { loadToolCatalogue } from '../../src/adapters/tool-catalogue-file.js'
 import { CommandMemory } from '../../src/policy/command-memory.js'
@@ -10,6 +9,7 @@ import { createExecInspector, type ExecFacts, inspectExec } from '../../src/poli
 import { createHarmlessTest } from '../../src/policy/plain-program.js'
 import { analyseExec } from '../../src/policy/tool-inspection.js'
 import { policyOf } from '../support/policies.js'
+import { assertProperty, fc } from '../support/properties.js'
 
 const FIXTURES = new URL('../fixtures/runtime/', import.meta.url)
 const catalogues = await Promise.all(
@@ -59,7 +59,7 @@ function facts(): fc.Arbitrary<ExecFacts> {
 
 t.test('a memory of command lines says what a fresh look says, over any sequence of processes', async t => {
   for (const catalogue of catalogues) {
-    fc.assert(
+    assertProperty(
       fc.property(fc.array(facts(), { minLength: 50, maxLength: 300, size: 'max' }), all => {
         const inspect = createExecInspector(catalogue)
         for (const each of all) assert.deepEqual(inspect(each), inspectExec(catalogue, each))

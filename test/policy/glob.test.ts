@@ -1,8 +1,8 @@
-import fc from 'fast-check'
 import picomatch from 'picomatch'
 import t from 'tap'
 import { editDistance } from '../../src/policy/edit-distance.js'
 import { compileGlob } from '../../src/policy/glob.js'
+import { assertProperty, fc } from '../support/properties.js'
 
 const OPTIONS = {
   nonegate: true,
@@ -17,7 +17,7 @@ const letters = fc.string({ unit: fc.constantFrom('a', 'b', '.', '-'), maxLength
 const glob = fc.array(letters, { minLength: 2, maxLength: 3 }).map(parts => parts.join('*'))
 
 t.test('a glob means what picomatch says, also where the linear look comes first', async () => {
-  fc.assert(
+  assertProperty(
     fc.property(
       glob,
       fc.string({ unit: fc.constantFrom('a', 'b', '.', '-'), minLength: 1, maxLength: 12 }),
@@ -36,7 +36,7 @@ t.test('more than two stars are a bug of the caller', async t => {
 })
 
 t.test('a limited distance is the distance, or above the limit', async () => {
-  fc.assert(
+  assertProperty(
     fc.property(letters, letters, fc.nat({ max: 4 }), (left, right, limit) => {
       const whole = editDistance(left, right, 20)
       const limited = editDistance(left, right, limit)

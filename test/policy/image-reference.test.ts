@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
-import fc from 'fast-check'
 import t from 'tap'
 import { formatImageReference, parseImageReference } from '../../src/policy/index.js'
 import { imageReference } from '../support/arbitraries.js'
+import { assertProperty, fc } from '../support/properties.js'
 
 interface Vector {
   readonly id: string
@@ -73,7 +73,7 @@ t.test('an effective tag is latest only where neither tag nor digest is written'
 })
 
 t.test('parsing what was formatted gives the same fields', async () => {
-  fc.assert(
+  assertProperty(
     fc.property(imageReference(), reference => {
       const written = formatImageReference(reference)
       const parsed = parseImageReference(written)
@@ -90,7 +90,7 @@ t.test('no string makes it throw', async () => {
     unit: fc.constantFrom('a', 'A', '/', ':', '@', '.', '_', '-', '*', '[', ']', '\n', 'é', '0'),
     maxLength: 300,
   })
-  fc.assert(
+  assertProperty(
     fc.property(fc.oneof(fc.string({ unit: 'binary' }), hostile), written => {
       const parsed = parseImageReference(written)
       return parsed.ok ? parsed.reference.repository !== '' : parsed.problem !== ''

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { isDeepStrictEqual } from 'node:util'
-import fc from 'fast-check'
 import t from 'tap'
 import { evaluate, formatImageReference, parsePattern } from '../../src/policy/index.js'
 import { imageReference } from '../support/arbitraries.js'
 import { NOW, policyOf, scope } from '../support/policies.js'
+import { assertProperty, fc } from '../support/properties.js'
 
 interface Vector {
   readonly id: string
@@ -122,7 +122,7 @@ t.test('a deny pattern with a tag catches the written tag, whatever digest stand
 })
 
 t.test('an exact pattern accepts its own reference and no other', async () => {
-  fc.assert(
+  assertProperty(
     fc.property(imageReference(), imageReference(), (one, other) => {
       const [pattern, image] = [formatImageReference(one), formatImageReference(other)]
       const isSame = pattern === image || (one.digest !== undefined && sameContent(one, other))
@@ -142,7 +142,7 @@ function sameContent(
 
 t.test('no string makes the parser throw', async () => {
   const unit = fc.constantFrom('a', '*', '/', ':', '@', '.', '[', ']', '{', '\\', 'A', ' ', '\n', 'é')
-  fc.assert(
+  assertProperty(
     fc.property(fc.oneof(fc.string({ unit, maxLength: 80 }), fc.string({ unit: 'binary' })), text => {
       const parsed = parsePattern(text)
       return parsed.ok ? parsed.pattern.text === text : parsed.fault.offset <= text.length
@@ -162,7 +162,7 @@ t.test('what is read at a glance is read as by the rules: a tag that means any t
     fc.array(fc.constantFrom('a', 'b-c', 'd__e', '*', 'f.g')),
     fc.array(part, { maxLength: 18 }),
   )
-  fc.assert(
+  assertProperty(
     fc.property(host, segments, fc.constantFrom('', '/*'), (registry, path, end) => {
       const text = [registry, ...path].join('/') + end
       // Where the last segment holds a colon, or nothing, the tag would be part of it.

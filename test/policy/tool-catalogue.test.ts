@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs'
-import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { KnownError } from '../../src/errors.js'
 import type { RuntimeTools } from '../../src/policy/policy-draft.js'
@@ -11,6 +10,7 @@ import {
   type ToolProfile,
 } from '../../src/policy/tool-catalogue-document.js'
 import { basename } from '../../src/policy/tool-name.js'
+import { assertProperty, fc } from '../support/properties.js'
 
 const FILE = 'policies/offensive-tools.json'
 const shipped = parseToolCatalogue({ data: readJson(`../../${FILE}`), file: FILE })
@@ -283,12 +283,12 @@ t.test('no binary makes the matcher throw, and case and directory change nothing
     fc.string({ unit: 'binary', maxLength: 300 }),
     fc.constantFrom(...shipped.tools.flatMap(tool => tool.patterns)),
   )
-  t.doesNotThrow(() => fc.assert(fc.property(name, binary => matchTool(strict, binary) !== null)))
+  t.doesNotThrow(() => assertProperty(fc.property(name, binary => matchTool(strict, binary) !== null)))
   // The kernel writes its own marks, ` (deleted)` and `memfd:`, in lower case only.
   const ascii = name
     .map(text => text.replace(/[^\x20-\x2e\x30-\x7e]/g, ''))
     .filter(text => !/^\.{0,2}$|deleted|memfd/i.test(text))
-  fc.assert(
+  assertProperty(
     fc.property(ascii, fc.constantFrom('/', '/tmp/./', '//x/../y/', '/nmap/'), (text, directory) => {
       const expected = matchName(strict, text)
       const upper = matchTool(strict, `${directory}${text.toUpperCase()}`)

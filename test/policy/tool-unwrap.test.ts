@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
-import fc from 'fast-check'
 import t from 'tap'
 import { decodeEvent } from '../../src/correlator/exec-event.js'
 import { KnownError } from '../../src/errors.js'
@@ -20,6 +19,7 @@ import {
 import type { ToolProfile } from '../../src/policy/tool-catalogue-document.js'
 import { problemOfExpression } from '../../src/policy/tool-expression.js'
 import { isTold } from '../../src/policy/tool-tell.js'
+import { assertProperty, fc } from '../support/properties.js'
 
 const FIXTURES = new URL('../fixtures/', import.meta.url)
 const FILES = { wrappers: 'command-wrappers.json', tells: 'argument-tells.json', collisions: 'name-collisions.json' }
@@ -142,7 +142,7 @@ t.test('the words of Tetragon are told apart as far as they can be', async t => 
       text,
     )
   }
-  fc.assert(
+  assertProperty(
     fc.property(fc.array(fc.stringMatching(/^[a-z/.=-]{0,8}( [a-z]{1,4})?$/), { maxLength: 8 }), argv => {
       const joined = argv.map(each => (each.includes(' ') ? `"${each}"` : each)).join(' ')
       const words = splitArguments(joined, { left: 10_000 }).map(({ text }) => text)
@@ -638,7 +638,7 @@ t.test('nothing makes the inspection throw', async t => {
     // The memory changes nothing.
     return JSON.stringify(inspect(path, args, strict)) === JSON.stringify(first)
   })
-  t.doesNotThrow(() => fc.assert(property))
+  t.doesNotThrow(() => assertProperty(property))
 })
 
 t.test('rules that were checked before are read as the same', async t => {

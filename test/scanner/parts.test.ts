@@ -1,12 +1,12 @@
 /** The scanner's memory of pieces, and how it compares: parts of it, compiled for this test. */
 
 import assert from 'node:assert/strict'
-import fc from 'fast-check'
 import t from 'tap'
 import { compileScanner } from '../../scripts/compile-scanner.js'
 import { decodeEvent } from '../../src/correlator/exec-event.js'
 import { PROCESS_PLACES } from '../../src/correlator/scan-records.js'
 import { createEventDecoder } from '../support/line-reader.js'
+import { assertProperty, fc } from '../support/properties.js'
 
 interface Parts {
   readonly memory: { readonly buffer: ArrayBuffer }
@@ -72,7 +72,7 @@ t.test('a piece is never taken for another, however many came and went; what is 
   const written = fc.record({ hash: fc.nat({ max: 80 }), head: part, number: fc.constantFrom('', '7'), tail: part })
   let found = 0
   let forgotten = 0
-  fc.assert(
+  assertProperty(
     fc.property(fc.array(written, { minLength: 300, maxLength: 900 }), pieces => {
       // So small that pieces are written over again and again.
       parts.begin(8_000, 256)

@@ -1,7 +1,7 @@
 /** Generators for the properties. */
 
-import fc from 'fast-check'
 import type { ImageReference } from '../../src/policy/index.js'
+import { fc } from './properties.js'
 
 const segment = fc.stringMatching(/^[a-z0-9]{1,8}(?:[._-][a-z0-9]{1,5})?$/)
 const hexDigest = fc.stringMatching(/^[0-9a-f]{64}$/).map(hex => `sha256:${hex}`)

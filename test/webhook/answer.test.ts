@@ -1,7 +1,6 @@
 /** Answers: every recorded case through the judge, the words of each reason, and limits that hold for any input. */
 
 import { readFileSync } from 'node:fs'
-import fc from 'fast-check'
 import t from 'tap'
 import type { Decision, JudgedImage, NamespaceScope, Reason, Verdict } from '../../src/policy/index.js'
 import { MODES, parseImageReference } from '../../src/policy/index.js'
@@ -25,6 +24,7 @@ import { judge } from '../../src/webhook/judge.js'
 import { readObjectMetadata } from '../../src/webhook/object-metadata.js'
 import { createRecordIds } from '../../src/webhook/record-id.js'
 import { policyOf } from '../support/policies.js'
+import { assertProperty, fc } from '../support/properties.js'
 
 const NOW = Date.parse('2026-09-01T00:00:00Z')
 const LABELS = { labelsOf: () => undefined }
@@ -322,7 +322,7 @@ const reviewWith = (response: AdmissionAnswer) => ({
 
 t.test('whatever is sent: the limits hold, nothing unseen is shown, the record is bounded', async () => {
   const policies = MODES.map(mode => policyOf({ ...CORP, mode }))
-  fc.assert(
+  assertProperty(
     fc.property(hostileRequest, fc.nat(2), ({ containers, initContainers, name, namespace }, mode) => {
       const policy = policies[mode] ?? CORP_POLICY
       const request = pod({ containers, initContainers }, { name, namespace })
@@ -394,7 +394,7 @@ t.test('answers and records are written quickly as they are written plainly', as
   const writer = new DecisionWriter()
   const answers = new AnswerWriter()
   let quick = 0
-  fc.assert(
+  assertProperty(
     fc.property(sent, ({ name, namespace, user, uid, generateName, containers, owners, mode, at, ...rest }) => {
       const policy = policies[mode] ?? CORP_POLICY
       const spec = { containers, template: { spec: { containers } } }
@@ -431,7 +431,7 @@ t.test('answers and records are written quickly as they are written plainly', as
 t.test('texts written without JSON.stringify are the same as with it', async () => {
   const sent = judged(CORP_POLICY, pod({ containers: [{ name: 'c', image: 'nginx' }] }))
   const record = createDecisionRecord(sent.request, sent.metadata, sent.decision, context())
-  fc.assert(
+  assertProperty(
     fc.property(fc.array(fc.oneof(hostile, fc.string({ unit: 'binary' })), { minLength: 10, maxLength: 10 }), texts => {
       const text = (at: number) => texts[at] ?? ''
       const orNull = (at: number) => (text(at).length % 2 === 0 ? text(at) : null)
@@ -495,7 +495,7 @@ t.test('a verdict of the longest readable reference still fits', async t => {
 })
 
 t.test('metadata of any shape is read without a throw', async t => {
-  fc.assert(fc.property(fc.anything(), object => typeof readObjectMetadata(object).uid === 'string'))
+  assertProperty(fc.property(fc.anything(), object => typeof readObjectMetadata(object).uid === 'string'))
   const owned = { metadata: { ownerReferences: [null, 7, { controller: true, kind: 'Job', name: 'j', uid: 'u' }] } }
   t.strictSame(readObjectMetadata(owned).controller, { kind: 'Job', name: 'j', uid: 'u' })
 })

@@ -5,7 +5,6 @@ import { readFileSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { connect, type TLSSocket } from 'node:tls'
-import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { createCertificates } from '../../src/adapters/certificates.js'
 import type { CompiledPolicy } from '../../src/policy/index.js'
@@ -13,10 +12,11 @@ import { BODY_LIMIT_BYTES } from '../../src/webhook/http-errors.js'
 import { isPlain } from '../../src/webhook/plain-reviews.js'
 import { createWebhookServer } from '../../src/webhook/server.js'
 import { NOW, policyOf } from '../support/policies.js'
+import { assertAsyncProperty, fc, TEST_TIMES } from '../support/properties.js'
 import { createTally } from '../support/tally.js'
 
 // At the root, so that the runner's limit for the whole file is lifted: a slow machine takes a while for the handshakes.
-t.setTimeout(300_000)
+t.setTimeout(300_000 * TEST_TIMES)
 const POLICY = policyOf({ mode: 'enforce', allow: ['docker.io/library/nginx'] })
 const STRAIGHT = '/validate?timeout=10s'
 /** The same path to a router, and another one to whoever compares. */
@@ -193,7 +193,7 @@ t.test('bodies that were tampered with are answered the same', async t => {
   const tampered = fc
     .tuple(fc.nat(review.length), fc.nat(12), fc.string({ unit: 'binary', maxLength: 12 }))
     .map(([at, drop, by]) => review.slice(0, at) + by + review.slice(at + drop))
-  await fc.assert(
+  await assertAsyncProperty(
     fc.asyncProperty(tampered, async body => {
       const answers = [STRAIGHT, THROUGH_FASTIFY].map(path => askUntilHeard(open, [requestTo(path, body)]))
       const [one, other] = await Promise.all(answers)
@@ -286,7 +286,7 @@ t.test('a body may be cut into any pieces', async t => {
   const expected = await askUntilHeard(open, [requestTo(STRAIGHT, review)])
   const bytes = Buffer.from(requestTo(STRAIGHT, review))
   const places = fc.uniqueArray(fc.integer({ min: 1, max: bytes.length - 1 }), { maxLength: 6 })
-  await fc.assert(
+  await assertAsyncProperty(
     fc.asyncProperty(places, async cuts => {
       const ends = [...cuts.sort((one, other) => one - other), bytes.length]
       const pieces = ends.map((end, at) => bytes.subarray(ends[at - 1] ?? 0, end))

@@ -1,7 +1,6 @@
 /** Reviews read in part: to every reader the same as what `JSON.parse` gives, and refused when that refuses. */
 
 import { readFileSync } from 'node:fs'
-import fc from 'fast-check'
 import t from 'tap'
 import { parseWorkload, WORKLOAD_KINDS } from '../../src/policy/index.js'
 import { decodeAdmissionReview } from '../../src/webhook/admission-review.js'
@@ -14,11 +13,12 @@ import { judge } from '../../src/webhook/judge.js'
 import { readObjectMetadata } from '../../src/webhook/object-metadata.js'
 import { createReviewParser, type ReviewBody } from '../../src/webhook/review-part.js'
 import { NOW, policyOf } from '../support/policies.js'
+import { assertProperty, fc, TEST_TIMES } from '../support/properties.js'
 
 const MUTATED_BYTES = 40_000
 const MUTATED_VALUES = 10_000
 // At the root, so that the runner's limit for the whole file is lifted: a slow machine takes a minute or two.
-t.setTimeout(600_000)
+t.setTimeout(600_000 * TEST_TIMES)
 
 const recorded: Readonly<Record<string, object>> = JSON.parse(
   readFileSync('test/fixtures/admission/reviews-kube-1.20.2.json', 'utf8'),
@@ -219,7 +219,7 @@ const edit = fc.record({ at: fc.nat(), cut: fc.nat({ max: 5 }), put: bytePiece }
 
 t.test('with bytes put in, taken out and overwritten, a review reads the same or is refused by both', async t => {
   let wellFormed = 0
-  fc.assert(
+  assertProperty(
     fc.property(fc.constantFrom(...texts), fc.array(edit, { minLength: 1, maxLength: 3 }), (text, edits) => {
       let bytes: Buffer = Buffer.from(text)
       for (const { at, cut, put } of edits) {
@@ -241,7 +241,7 @@ t.test('with values replaced and keys renamed or doubled, a review reads the sam
     fc.constantFrom<unknown>('', 'nginx', 'x'.repeat(300), '\u202egcr.io/x', -1.5, [], {}, null, true, [1], ['a']),
   )
   const names = fc.constantFrom('image', 'spec', 'metadata', 'containers', 'volumes', 'name', 'kind', 'uid', 'other')
-  fc.assert(
+  assertProperty(
     fc.property(
       fc.constantFrom(...texts),
       fc.nat(),
@@ -305,7 +305,7 @@ t.test('compact JSON is known to its end; what is no JSON never is', async t => 
     const { view, length } = padded(text)
     t.equal(endOfValue(view, 0) === length, isKnown, encodeURI(text.slice(0, 40)))
   }
-  fc.assert(
+  assertProperty(
     fc.property(fc.jsonValue({ depthSize: 'large' }), value => {
       const text = JSON.stringify(value)
       const { view, length } = padded(text)
@@ -314,7 +314,7 @@ t.test('compact JSON is known to its end; what is no JSON never is', async t => 
     { numRuns: 3_000 },
   )
   const alphabet = fc.constantFrom(...'{}[],:"\\u0a1-.etrfnls \n\u0000é')
-  fc.assert(
+  assertProperty(
     fc.property(fc.array(alphabet, { maxLength: 9 }), letters => {
       const text = letters.join('')
       const { view, length } = padded(text)

@@ -8,7 +8,6 @@ import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { connect } from 'node:tls'
 import type { Command } from 'commander'
-import fc from 'fast-check'
 import t from 'tap'
 import { createCertificates } from '../../src/adapters/certificates.js'
 import { openJournalReader } from '../../src/adapters/journal-reader.js'
@@ -21,6 +20,7 @@ import { BODY_LIMIT_BYTES, HTTP_ERRORS } from '../../src/webhook/http-errors.js'
 import { createRecordIds } from '../../src/webhook/record-id.js'
 import { createWebhookServer } from '../../src/webhook/server.js'
 import { policyOf } from '../support/policies.js'
+import { assertAsyncProperty, fc } from '../support/properties.js'
 import { createTally } from '../support/tally.js'
 
 const NOW = Date.parse('2026-11-22T08:00:00Z')
@@ -196,7 +196,7 @@ t.test('mutated reviews never bring the server down', async t => {
   const junk = fc.oneof(fc.jsonValue(), fc.constantFrom(null, {}, [], '', -1, { __proto__: null }))
   const targets = fc.constantFrom('object', 'oldObject', 'userInfo', 'kind', 'namespace', 'name', 'operation', 'spec')
   const names = fc.constantFrom(...Object.keys(reviews))
-  await fc.assert(
+  await assertAsyncProperty(
     fc.asyncProperty(names, targets, junk, async (name, target, value) => {
       const copy = structuredClone(reviews[name] ?? { request: {} })
       if (target === 'spec') Object.assign(copy.request.object ?? {}, { spec: value })
