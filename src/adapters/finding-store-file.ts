@@ -16,6 +16,7 @@ import {
   RETIRED_INDEX,
   retiredColumnOf,
 } from './finding-store-retired.js'
+import { createTroubleWatch, type StateTrouble, type TroubleOptions } from './finding-store-trouble.js'
 import {
   guardFor,
   inTransaction,
@@ -34,6 +35,8 @@ const APPLICATION_ID = 0x53414c46
 const VERSION = 4
 /** The write-ahead log is cut back to this after a burst. */
 const WAL_LIMIT_BYTES = 16 * 1024 * 1024
+/** Nothing else happens while another process is waited for; what takes it longer is tried again later. */
+const BUSY_TIMEOUT_MS = 1_000
 
 /**
  * `findings` mirrors what is in memory, and keeps what made room there (`retired`). `pending` are the lines that were about to be
@@ -81,26 +84,36 @@ export interface FindingStoreFile extends FindingArchive {
   claim(): void
   /** What waits for the sinks; `save` fills it. */
   readonly outbox: Outbox
+  /** Why nothing can be saved for now. */
+  readonly trouble: StateTrouble | undefined
   close(): void
 }
 
 /**
  * The folder is made when it is missing. The state belongs to the process that claimed it last: two would count
  * everything twice. So `save` and `confirm` throw STATE_UNUSABLE in a process from which another has taken over. No
- * lock does it, because a lock would have to be cleared away after a kill, and does not reach from node to node. Nor is a
- * full disk waited out: what was not saved is not given out, so that the next run loses and repeats nothing.
+ * lock does it, because a lock would have to be cleared away after a kill, and does not reach from node to node.
+ *
+ * What may pass, such as a full disk, is thrown as ArchiveUnavailable by all methods but `load` and `claim`, which belong to a
+ * start.
  *
  * @throws KnownError STATE_UNUSABLE: not writable, no state, or of a newer version; all its methods do.
  */
-export function openFindingStore(directory: string, sinks: readonly OutboxSink[] = []): FindingStoreFile {
+export function openFindingStore(
+  directory: string,
+  sinks: readonly OutboxSink[] = [],
+  options: TroubleOptions = { now: Date.now },
+): FindingStoreFile {
   const path = join(directory, FINDINGS_FILE)
   makeFolder(directory, path)
   const database = openForWriting(path, FINDINGS)
+  database.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`)
   const guard = guardFor(path, FINDINGS)
+  const watch = createTroubleWatch(guard, problem => unusable(path, FINDINGS, problem), options)
   const owner = randomUUID()
   const run = createRunRows(database)
-  const inOwnTransaction = (work: () => void): void =>
-    guard(() =>
+  const inOwnTransaction = (work: () => unknown): void =>
+    watch.writing(() =>
       inTransaction(database, () => {
         const present = run.read('owner')
         if (present !== owner) throw unusable(path, FINDINGS, 'another process has taken over')
@@ -111,17 +124,18 @@ export function openFindingStore(directory: string, sinks: readonly OutboxSink[]
   const forget = database.prepare('DELETE FROM findings WHERE fingerprint = ?')
   const queue = database.prepare('INSERT INTO pending (finding) VALUES (?)')
   const unqueue = database.prepare('DELETE FROM pending')
-  const outbox = createOutbox(database, sinks, guard)
+  const outbox = createOutbox(database, sinks, watch)
   const retired = createRetiredRows(database)
-  const write = ({ findings, forgotten, pending, position, watch, ...changes }: ArchiveChanges): void => {
+  const write = ({ findings, forgotten, pending, position, ...changes }: ArchiveChanges): void => {
     let isAnyRetired = false
+    // One that was forgotten may have been raised anew.
+    for (const fingerprint of forgotten) forget.run([fingerprint])
     for (const kept of findings) {
       const { finding, isChanged } = kept
       const place = retiredColumnOf(kept)
       isAnyRetired ||= place > 0
       put.run([finding.fingerprint, finding.lastSeen, isChanged ? 1 : 0, JSON.stringify(finding), place])
     }
-    for (const fingerprint of forgotten) forget.run([fingerprint])
     if (isAnyRetired || changes.forgetBefore !== undefined) retired.prune(changes.forgetBefore)
     unqueue.run([])
     for (const finding of pending) {
@@ -131,7 +145,7 @@ export function openFindingStore(directory: string, sinks: readonly OutboxSink[]
     }
     run.write('position', position)
     run.write('reading', changes.agentReading)
-    run.write('watch', watch)
+    run.write('watch', changes.watch)
   }
   return {
     get position() {
@@ -141,21 +155,22 @@ export function openFindingStore(directory: string, sinks: readonly OutboxSink[]
       return run.read<AgentReading>('reading')
     },
     outbox,
+    get trouble() {
+      return watch.trouble
+    },
     claim() {
       guard(() => run.write('owner', owner))
       guard(outbox.recount)
     },
     load: () => guard(() => load(database, run)),
-    recall: fingerprint => guard(() => retired.recall(fingerprint)),
-    recallUnseen: since => guard(() => retired.recallUnseen(since)),
+    recall: fingerprint => watch.reading(() => retired.recall(fingerprint)),
+    recallUnseen: since => watch.reading(() => retired.recallUnseen(since)),
     save(changes) {
+      outbox.begin()
       inOwnTransaction(() => write(changes))
+      outbox.commit()
     },
-    confirm() {
-      inOwnTransaction(() => {
-        unqueue.run([])
-      })
-    },
+    confirm: () => inOwnTransaction(() => unqueue.run([])),
     close() {
       database.close()
     },

@@ -6,7 +6,8 @@
 import type { Delivery, DeliveryQueue } from '../correlator/delivery.js'
 import type { Finding } from '../correlator/finding.js'
 import { parseFinding } from '../correlator/finding-schema.js'
-import type { SqliteDatabase, SqliteGuard } from './sqlite-file.js'
+import type { TroubleWatch } from './finding-store-trouble.js'
+import type { SqliteDatabase } from './sqlite-file.js'
 
 /** One row a sink and fingerprint: the update that waits. Ids are never used again, so a late `settle` hits nothing else. */
 export const OUTBOX_TABLES = `
@@ -30,8 +31,12 @@ export interface OutboxSink {
 }
 
 export interface Outbox {
-  /** Inside the transaction that saves the findings. @param json of the finding. */
+  /** Before the transaction that saves the findings. */
+  begin(): void
+  /** Inside of it. @param json of the finding. */
   put(finding: Finding, json: string): void
+  /** After it, when nothing was rolled back. */
+  commit(): void
   queueOf(sink: string): DeliveryQueue
   /** See what waits by now: whoever had the state before may have gone on until it was claimed. */
   recount(): void
@@ -39,12 +44,21 @@ export interface Outbox {
   readonly stranded: readonly { readonly sink: string; readonly count: number }[]
 }
 
+/** Put there in a transaction that is not over. */
+interface Staged extends AtHand {
+  readonly sink: string
+  readonly id: number
+  readonly superseded: number | undefined
+}
+
 interface AtHand {
   readonly finding: Finding
   readonly json: string
 }
 
-export function createOutbox(database: SqliteDatabase, sinks: readonly OutboxSink[], guard: SqliteGuard): Outbox {
+type Guards = Pick<TroubleWatch, 'reading' | 'writing'>
+
+export function createOutbox(database: SqliteDatabase, sinks: readonly OutboxSink[], guards: Guards): Outbox {
   const insert = database.prepare('INSERT OR REPLACE INTO deliveries (sink, fingerprint, finding) VALUES (?, ?, ?)')
   const has = database.prepare('SELECT id FROM deliveries WHERE sink = ? AND fingerprint = ?').raw(true)
   const sizes = new Map<string, number>()
@@ -55,18 +69,28 @@ export function createOutbox(database: SqliteDatabase, sinks: readonly OutboxSin
   recount()
   const names = new Set(sinks.map(({ name }) => name))
   const atHand = new Map<number, AtHand>()
+  let staged: Staged[] = []
   return {
+    begin() {
+      staged = []
+    },
     put(finding, json) {
-      for (const { name, isWanted } of sinks) {
+      for (const { name: sink, isWanted } of sinks) {
         if (!isWanted(finding)) continue
-        const superseded = numberIn(has.get([name, finding.fingerprint]))
-        const { lastInsertRowid } = insert.run([name, finding.fingerprint, json])
-        if (superseded === undefined) sizes.set(name, (sizes.get(name) ?? 0) + 1)
-        else atHand.delete(superseded)
-        if (atHand.size < MAX_AT_HAND) atHand.set(Number(lastInsertRowid), { finding, json })
+        const superseded = numberIn(has.get([sink, finding.fingerprint]))
+        const { lastInsertRowid } = insert.run([sink, finding.fingerprint, json])
+        staged.push({ sink, id: Number(lastInsertRowid), superseded, finding, json })
       }
     },
-    queueOf: sink => guarded(createQueue(database, sink, sizes, atHand), guard),
+    commit() {
+      for (const { sink, id, superseded, finding, json } of staged) {
+        if (superseded === undefined) sizes.set(sink, (sizes.get(sink) ?? 0) + 1)
+        else atHand.delete(superseded)
+        if (atHand.size < MAX_AT_HAND) atHand.set(id, { finding, json })
+      }
+      staged = []
+    },
+    queueOf: sink => guarded(createQueue(database, sink, sizes, atHand), guards),
     recount,
     get stranded() {
       return [...sizes].flatMap(([sink, count]) => (names.has(sink) ? [] : [{ sink, count }]))
@@ -131,16 +155,16 @@ function createQueue(
   }
 }
 
-function guarded(queue: DeliveryQueue, guard: SqliteGuard): DeliveryQueue {
+function guarded(queue: DeliveryQueue, { reading, writing }: Guards): DeliveryQueue {
   return {
     get size() {
       return queue.size
     },
     isDurable: queue.isDurable,
     put: finding => queue.put(finding),
-    take: count => guard(() => queue.take(count)),
-    settle: deliveries => guard(() => queue.settle(deliveries)),
-    postpone: delivery => guard(() => queue.postpone(delivery)),
+    take: count => reading(() => queue.take(count)),
+    settle: deliveries => writing(() => queue.settle(deliveries)),
+    postpone: delivery => writing(() => queue.postpone(delivery)),
   }
 }
 

@@ -4,12 +4,15 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { DeliveryState } from '../correlator/delivery.js'
 import type { Finding } from '../correlator/finding.js'
 import type { StreamStats } from '../correlator/stream-stats.js'
+import type { StateTrouble } from './finding-store-trouble.js'
 
 /** What the process is asked for when its metrics are read. */
 export interface CorrelatorState {
   readonly policy: { readonly name: string; readonly revision: string }
   readonly stats: StreamStats
   readonly sinks: () => readonly DeliveryState[]
+  /** Undefined: nothing is kept over a restart. */
+  readonly archive?: { readonly trouble: StateTrouble | undefined } | undefined
   /** Milliseconds since the epoch. */
   readonly now: () => number
 }
@@ -135,7 +138,7 @@ function countersOf({ stats, sinks }: CorrelatorState): readonly Metric[] {
   ]
 }
 
-function gaugesOf({ stats, sinks, now }: CorrelatorState): readonly Metric[] {
+function gaugesOf({ stats, sinks, archive, now }: CorrelatorState): readonly Metric[] {
   const bySink = (name: string, help: string, read: (sink: DeliveryState) => number): Metric => ({
     name,
     help,
@@ -147,6 +150,11 @@ function gaugesOf({ stats, sinks, now }: CorrelatorState): readonly Metric[] {
       name: 'sallyport_last_event_age_seconds',
       help: 'How long ago the last event that was read took place; absent before the first one.',
       read: () => (stats.lastEventAt === 0 ? [] : [[{}, Math.max(0, (now() - stats.lastEventAt) / 1000)]]),
+    },
+    {
+      name: 'sallyport_state_unwritable',
+      help: '1 while the state cannot be written, so that nothing is given out; absent without a state.',
+      read: () => (archive === undefined ? [] : [[{}, Number(archive.trouble !== undefined)]]),
     },
     bySink('sallyport_sink_queued', 'Findings that wait for the sink.', ({ queued }) => queued),
     bySink('sallyport_sink_paused', '1 while the sink takes nothing until an operator changes something.', sink =>

@@ -12,6 +12,8 @@ import { reasonOf } from './text-file.js'
 /** How long one process waits while another one writes. */
 const BUSY_TIMEOUT_MS = 5_000
 const MAX_PATH_RUNES = 300
+/** https://www.sqlite.org/rescode.html; extended codes begin with the plain ones. */
+const PASSING = /^SQLITE_(?:FULL|IOERR|READONLY|BUSY|LOCKED|PROTOCOL|CANTOPEN)/
 
 export type SqliteDatabase = Database.Database
 
@@ -70,7 +72,7 @@ export function openForReading(path: string, kind: SqliteKind): SqliteDatabase {
   })
 }
 
-export function inTransaction(database: SqliteDatabase, work: () => void): void {
+export function inTransaction(database: SqliteDatabase, work: () => unknown): void {
   database.exec('BEGIN IMMEDIATE')
   try {
     work()
@@ -105,6 +107,14 @@ export function guardFor(path: string, kind: SqliteKind): SqliteGuard {
       throw isRefusal(cause) ? unusable(path, kind, reasonOf(cause), cause) : cause
     }
   }
+}
+
+/**
+ * Whether what SQLite refuses now may work later: no room, a device that fails, a file system that is read-only, a file that
+ * another process holds or that cannot be opened. A damaged file stays damaged.
+ */
+export function mayPass(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && PASSING.test(String(cause.code))
 }
 
 function isRefusal(cause: unknown): boolean {

@@ -28,10 +28,16 @@ export async function openOpsPort(address: ListenAddress, state: CorrelatorState
   }
 }
 
-function readinessOf({ stats }: CorrelatorState, { aborted: isStopping }: AbortSignal): readonly ReadinessCheck[] {
+function readinessOf(
+  { stats, archive }: CorrelatorState,
+  { aborted: isStopping }: AbortSignal,
+): readonly ReadinessCheck[] {
   const isReading = stats.sources > 0
+  const trouble = archive?.trouble
+  const since = trouble && new Date(trouble.since).toISOString()
   return [
     { name: 'source', isReady: isReading, problem: isReading ? undefined : 'it has not been opened yet' },
+    { name: 'state', isReady: !trouble, problem: trouble && `it cannot be written since ${since}: ${trouble.problem}` },
     { name: 'stopping', isReady: !isStopping, problem: isStopping ? 'asked to stop' : undefined },
   ]
 }

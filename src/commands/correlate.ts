@@ -1,5 +1,6 @@
 /** `sallyport correlate`: follow exec events and write findings as they come up. */
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Command, Option } from 'commander'
 import { readMetricsUrl, watchAgentMetrics } from '../adapters/agent-metrics.js'
 import { settleForStream } from '../adapters/engine-flags.js'
@@ -7,13 +8,14 @@ import type { CorrelatorState } from '../adapters/metrics-correlator.js'
 import { compileSinks, type SinkSpec } from '../adapters/sink-spec.js'
 import { loadToolCatalogue } from '../adapters/tool-catalogue-file.js'
 import type { AgentLosses, AgentReading } from '../correlator/agent-losses.js'
+import type { Waiting } from '../correlator/archive-patience.js'
 import { correlate } from '../correlator/pipeline.js'
 import { createStreamStats } from '../correlator/stream-stats.js'
 import { escapeForeign } from '../policy/index.js'
 import type { CommandIo } from './command-io.js'
 import type { OpsPort } from './correlate-ops.js'
 import { openSinks, outboxSinksOf, type Sinks } from './correlate-sinks.js'
-import { parseDuration } from './duration.js'
+import { describeDuration, parseDuration } from './duration.js'
 import { type ListenAddress, parseListen } from './listen-address.js'
 import { accessOf, addClusterOptions, type ClusterOptions, type ClusterSources, openCluster } from './open-cluster.js'
 import { openJournal } from './open-journal.js'
@@ -36,7 +38,8 @@ Example:
 A followed file is read from its end, unless --from-start is given, and through its rotation. With --state a restart,
 after a kill too, goes on where the run before ended: no event is lost, no finding is repeated. A finding is written when
 it is first seen, at most once a minute while it grows, when it is resolved, and once more at the end: the last line of
-a fingerprint holds. Neither a slow reader nor a full disk holds up the rest: findings wait in a queue for each sink.
+a fingerprint holds. Neither a slow reader nor a full disk holds up the rest: findings wait in a queue for each sink. While
+the state cannot be written, nothing is given out, and the source is read on as far as memory allows.
 With --kubeconfig, --in-cluster or --inventory the image of the pod's spec is judged, and a finding says how it got in.
 Exit status: 0 after a signal or the end of standard input; 64 usage; 78 a bad file or policy.`
 
@@ -103,7 +106,7 @@ async function follow(options: CorrelateCommandOptions, processIo: CommandIo): P
   const policy = await loadPolicyAloud(options.policy, io)
   const catalogue = await loadToolCatalogue(policy.runtime)
   const journal = await openJournal(options.journal)
-  const archive = await openArchive(options.state, specs)
+  const archive = await openArchive(options.state, specs, io)
   let sinks: Sinks | undefined
   let ops: OpsPort | undefined
   let cluster: ClusterSources | undefined
@@ -118,7 +121,7 @@ async function follow(options: CorrelateCommandOptions, processIo: CommandIo): P
     cluster = await openCluster(options, 'follow', io)
     const { inventory, audit } = cluster
     const { now } = io
-    ops = await openOps(options.ops, { policy, stats, sinks: sinks.states, now }, io)
+    ops = await openOps(options.ops, { policy, stats, sinks: sinks.states, archive, now }, io)
     await probeSource(options)
     // Only now: a start that fails must not end the correlator that has the state, nor send what waits there.
     archive?.claim()
@@ -128,7 +131,7 @@ async function follow(options: CorrelateCommandOptions, processIo: CommandIo): P
     const emit = { when: 'at-once', updateMs: UPDATE_MS, resolveAfterMs } as const
     const agentLosses = watchMetrics(metricsUrl, archive?.agentReading, watching.signal, io)
     const known = { policy, catalogue, journal, inventory, audit, agentLosses }
-    const pipeline = { ...known, stats, now, policyPaths, emit, archive, staleMs }
+    const pipeline = { ...known, stats, now, policyPaths, emit, archive, waiting: waitingOf(io), staleMs }
     // What the start leaves behind is not worth a collection.
     settleForStream()
     for await (const finding of correlate(source, pipeline)) {
@@ -150,10 +153,22 @@ async function follow(options: CorrelateCommandOptions, processIo: CommandIo): P
 }
 
 /** Loaded only when it is wanted: the database takes time and memory. */
-async function openArchive(state: string | undefined, specs: readonly SinkSpec[]) {
+async function openArchive(state: string | undefined, specs: readonly SinkSpec[], { stderr, now }: CommandIo) {
   if (state === undefined) return undefined
   const { openFindingStore } = await import('../adapters/finding-store-file.js')
-  return openFindingStore(state, outboxSinksOf(specs))
+  const name = escapeForeign(state, 300)
+  return openFindingStore(state, outboxSinksOf(specs), {
+    now,
+    onTrouble: problem => stderr.write(`sallyport: the state in ${name} cannot be written: ${problem}; trying again\n`),
+    onOver: ms => stderr.write(`sallyport: the state can be written again, after ${describeDuration(ms)}\n`),
+  })
+}
+
+function waitingOf({ signal }: CommandIo): Waiting {
+  const pause = async (ms: number, until: AbortSignal): Promise<void> => {
+    await sleep(ms, undefined, { signal: until }).catch(() => {})
+  }
+  return { random: Math.random, sleep: pause, signal }
 }
 
 /** Loaded only when it is wanted: the server costs time at the start. */

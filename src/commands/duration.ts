@@ -12,3 +12,11 @@ export function parseDuration(text: string): number {
   if (duration === 0) throw new InvalidArgumentError('write a length of time such as 90s, 15m, 24h or 7d')
   return duration
 }
+
+/** Rounded, as `parseDuration` reads it: in whole seconds up to two minutes, then in minutes, and from two hours on in hours. */
+export function describeDuration(ms: number): string {
+  const seconds = Math.round(ms / 1_000)
+  if (seconds < 120) return `${seconds}s`
+  const minutes = Math.round(seconds / 60)
+  return minutes < 120 ? `${minutes}m` : `${Math.round(minutes / 60)}h`
+}

@@ -5,19 +5,12 @@
  */
 
 import { backoffMs } from '../backoff.js'
-import type {
-  DeadLetters,
-  Delivery,
-  DeliveryFilter,
-  DeliveryQueue,
-  DeliveryState,
-  DeliveryTiming,
-  FindingReceiver,
-  SendOutcome,
-} from './delivery.js'
+import { ArchivePatience } from './archive-patience.js'
+import type { Delivery, DeliveryOptions, DeliveryState, DeliveryTiming, SendOutcome } from './delivery.js'
 import { isWanted } from './delivery.js'
 import { DeliveryBurial } from './delivery-burial.js'
 import type { Finding } from './finding.js'
+import { ArchiveUnavailable } from './finding-archive.js'
 
 /** In the state's file. Of each fingerprint one waits at most. */
 export const MAX_QUEUED = 100_000
@@ -26,25 +19,6 @@ export const MAX_QUEUED_IN_MEMORY = 25_000
 /** A server may ask for a longer pause than ours; nobody gets to stop us for good. */
 const MAX_RETRY_AFTER_MS = 600_000
 const DEFAULT_TIMING: DeliveryTiming = { backoff: { minMs: 1_000, maxMs: 60_000 }, lingerMs: 100 }
-
-export interface DeliveryOptions {
-  /** The sink's name. */
-  readonly name: string
-  readonly receiver: FindingReceiver
-  readonly queue: DeliveryQueue
-  readonly filter: DeliveryFilter
-  readonly deadLetters: DeadLetters
-  /** Milliseconds since the epoch. */
-  readonly now: () => number
-  /** From 0 to 1. */
-  readonly random: () => number
-  /** Resolves after so many milliseconds, or at the signal; never rejects. */
-  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>
-  /** Called when the state of affairs changes: a sentence to print. */
-  readonly onNews: (sentence: string) => void
-  readonly timing?: DeliveryTiming
-  readonly maxQueued?: number
-}
 
 export class DeliveryRunner {
   readonly #options: DeliveryOptions
@@ -55,6 +29,7 @@ export class DeliveryRunner {
   readonly #closing = new AbortController()
   /** Ends a message that is on its way. */
   readonly #stopping = new AbortController()
+  readonly #patience: ArchivePatience
   #running: Promise<void> | undefined
   readonly #counts = {
     sent: 0,
@@ -75,22 +50,30 @@ export class DeliveryRunner {
     this.#maxQueued = options.maxQueued ?? (options.queue.isDurable ? MAX_QUEUED : MAX_QUEUED_IN_MEMORY)
     this.#batch = options.receiver.maxBatch
     this.#burial = new DeliveryBurial(options)
+    const { random, sleep } = options
+    this.#patience = new ArchivePatience({ random, sleep, signal: this.#closing.signal })
   }
 
   /** Until then nothing is sent: what waits in the queue may still be another's. */
   start(): void {
     this.#running ??= this.#run().catch(error => {
-      this.#fault = error
+      // Only once nothing is waited for any more: what waits in the queue stays there.
+      if (error instanceof ArchiveUnavailable) this.#problem = error.problem
+      else this.#fault = error
     })
   }
 
-  /** Never waits. @throws whatever went wrong with the queue itself, such as a full disk. */
+  /** Never waits. @throws whatever went wrong with the queue itself and cannot be waited out. */
   offer(finding: Finding): void {
     if (this.#fault !== undefined) throw this.#fault
     const { queue, filter } = this.#options
     if (!isWanted(filter, finding)) return
     queue.put(finding)
-    this.#burial.shrink(this.#maxQueued)
+    try {
+      this.#burial.shrink(this.#maxQueued)
+    } catch (error) {
+      if (!(error instanceof ArchiveUnavailable)) throw error
+    }
     this.#wake()
   }
 
@@ -142,9 +125,9 @@ export class DeliveryRunner {
         await this.#untilOffered()
         continue
       }
-      const deliveries = queue.take(this.#batch)
+      const deliveries = await this.#patience.until(() => queue.take(this.#batch))
       if (deliveries.length === 0) continue
-      const pauseMs = this.#conclude(deliveries, await this.#send(deliveries))
+      const pauseMs = await this.#conclude(deliveries, await this.#send(deliveries))
       if (pauseMs === undefined) continue
       // What did not work just now does not work a moment later either: the next run tries again.
       if (this.#closing.signal.aborted) return
@@ -174,13 +157,13 @@ export class DeliveryRunner {
   }
 
   /** @returns how long to pause, in milliseconds; undefined: not at all. */
-  #conclude(deliveries: readonly Delivery[], outcome: SendOutcome): number | undefined {
-    const { queue, receiver, random } = this.#options
+  async #conclude(deliveries: readonly Delivery[], outcome: SendOutcome): Promise<number | undefined> {
+    const { receiver, random } = this.#options
     const { backoff } = this.#timing
     switch (outcome.type) {
       case 'delivered': {
         const taken = deliveries.slice(0, outcome.count ?? deliveries.length)
-        queue.settle(taken)
+        await this.#settle(taken)
         this.#counts.sent += taken.length
         this.#lastSuccessAt = this.#options.now()
         this.#batch = Math.min(receiver.maxBatch, this.#batch * 2)
@@ -188,7 +171,7 @@ export class DeliveryRunner {
         return outcome.restMs
       }
       case 'skipped':
-        queue.settle(deliveries)
+        await this.#settle(deliveries)
         this.#counts.skipped += deliveries.length
         this.#workedAgain()
         return undefined
@@ -199,18 +182,18 @@ export class DeliveryRunner {
         this.#isPaused = false
         // Which of them is it? Halve until it stands alone.
         if (deliveries.length > 1) this.#batch = Math.ceil(deliveries.length / 2)
-        else this.#burial.bury(deliveries, 'rejected', outcome.problem)
+        else await this.#bury(deliveries, outcome.problem)
         return undefined
       case 'refused':
         this.#counts.failures.refused += 1
         this.#isPaused = true
-        this.#goRound(deliveries)
+        await this.#goRound(deliveries)
         this.#failed('takes no findings until something is changed', outcome.problem)
         return backoffMs({ ...backoff, minMs: backoff.maxMs }, 0, random())
       case 'retry': {
         this.#counts.failures.retry += 1
         if (deliveries.length > 1) this.#batch = Math.ceil(deliveries.length / 2)
-        this.#goRound(deliveries)
+        await this.#goRound(deliveries)
         this.#failed('is tried again', outcome.problem)
         const pauseMs = backoffMs(backoff, this.#failuresInARow, random())
         this.#failuresInARow += 1
@@ -220,9 +203,20 @@ export class DeliveryRunner {
     }
   }
 
+  /** Until that is noted nothing else is sent: it would be sent again after a kill. */
+  async #settle(deliveries: readonly Delivery[]): Promise<void> {
+    await this.#patience.until(() => this.#options.queue.settle(deliveries))
+  }
+
+  async #bury(deliveries: readonly Delivery[], problem: string): Promise<void> {
+    this.#burial.bury(deliveries, 'rejected', problem)
+    await this.#patience.until(() => this.#burial.settle())
+  }
+
   /** If it is the one finding that the receiver stumbles over, or refuses (one namespace's quota), others must get past it. */
-  #goRound([first, ...others]: readonly Delivery[]): void {
-    if (first !== undefined && others.length === 0) this.#options.queue.postpone(first)
+  async #goRound([first, ...others]: readonly Delivery[]): Promise<void> {
+    if (first === undefined || others.length > 0) return
+    await this.#patience.until(() => this.#options.queue.postpone(first))
   }
 
   #failed(consequence: string, problem: string): void {

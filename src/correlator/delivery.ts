@@ -42,7 +42,10 @@ export interface FindingReceiver {
   close(): void
 }
 
-/** What waits for one receiver, the oldest first; at most one update a fingerprint. */
+/**
+ * What waits for one receiver, the oldest first; at most one update a fingerprint. Of one that is durable `take`, `settle` and
+ * `postpone` throw ArchiveUnavailable while its file cannot be used.
+ */
 export interface DeliveryQueue {
   readonly size: number
   /** Whether what waits outlives this process. */
@@ -92,6 +95,26 @@ export interface DeliveryTiming {
   readonly backoff: Backoff
   /** How long the first finding waits for others, where the receiver takes several at once, in milliseconds. */
   readonly lingerMs: number
+}
+
+/** What a runner is made of. */
+export interface DeliveryOptions {
+  /** The sink's name. */
+  readonly name: string
+  readonly receiver: FindingReceiver
+  readonly queue: DeliveryQueue
+  readonly filter: DeliveryFilter
+  readonly deadLetters: DeadLetters
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
+  /** From 0 to 1. */
+  readonly random: () => number
+  /** Resolves after so many milliseconds, or at the signal; never rejects. */
+  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>
+  /** Called when the state of affairs changes: a sentence to print. */
+  readonly onNews: (sentence: string) => void
+  readonly timing?: DeliveryTiming
+  readonly maxQueued?: number
 }
 
 /** For metrics: counts since the start, and how things stand. */

@@ -1,5 +1,6 @@
 /** The port that keeps findings over restarts, together with how far the source was read. An adapter implements it. */
 
+import { KnownError } from '../errors.js'
 import type { AgentReading } from './agent-losses.js'
 import type { SourcePosition } from './event-source.js'
 import type { Finding } from './finding.js'
@@ -39,7 +40,21 @@ export interface ArchiveChanges {
   readonly forgetBefore?: number | undefined
 }
 
-/** How findings come back that are not held in memory. */
+/**
+ * It cannot be read or written for now: a full disk, a device that fails, a file that another process holds. Nothing has
+ * changed, and the same may work later. Whoever does not wait for that ends as by any archive that cannot be used.
+ */
+export class ArchiveUnavailable extends KnownError {
+  /** Half a sentence. */
+  readonly problem: string
+
+  constructor(message: string, problem: string, options?: ErrorOptions) {
+    super('STATE_UNUSABLE', message, options)
+    this.problem = problem
+  }
+}
+
+/** How findings come back that are not held in memory. Both throw `ArchiveUnavailable`. */
 export interface RetiredFindingReader {
   /** One that is retired; it stays so until it is saved as one that is not. */
   recall(fingerprint: string): KeptFinding | undefined
@@ -53,8 +68,8 @@ export interface RetiredFindingReader {
  */
 export interface FindingArchive extends RetiredFindingReader {
   load(): ArchivedState
-  /** All or nothing. */
+  /** All or nothing. @throws ArchiveUnavailable */
   save(changes: ArchiveChanges): void
-  /** What was pending has been given out. */
+  /** What was pending has been given out. @throws ArchiveUnavailable */
   confirm(): void
 }

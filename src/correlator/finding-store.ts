@@ -27,7 +27,7 @@ export const MAX_FINDINGS = 25_000
 
 export interface FindingStoreOptions {
   readonly maxFindings?: number
-  /** What `takeUnsaved` and `takeForgotten` are saved to; without one they are not called. */
+  /** What `unsaved` and `forgotten` are saved to; without one they are not asked for. */
   readonly archive?: RetiredFindingReader | undefined
 }
 
@@ -45,7 +45,8 @@ export class FindingStore {
   /** Given out before, and changed since. */
   readonly #changed = new Set<FindingEntry>()
   readonly #unsaved = new Set<FindingEntry>()
-  #forgotten: string[] = []
+  /** Fingerprints of findings that are no longer held. Cleared by `noteSaved`. */
+  readonly forgotten: string[] = []
   #evictions = 0
 
   constructor(policy: CompiledPolicy, options: FindingStoreOptions = {}) {
@@ -152,17 +153,16 @@ export class FindingStore {
   }
 
   /** Whatever has changed since it was last saved, as it stands. */
-  *takeUnsaved(): Generator<KeptFinding> {
+  *unsaved(): Generator<KeptFinding> {
     for (const entry of this.#unsaved) yield { finding: snapshot(entry), isChanged: this.#changed.has(entry) }
-    this.#unsaved.clear()
-    yield* this.#retired.takeUnsaved()
+    yield* this.#retired.unsaved()
   }
 
-  /** Fingerprints of the findings that are no longer held. */
-  takeForgotten(): readonly string[] {
-    const forgotten = this.#forgotten
-    this.#forgotten = []
-    return forgotten
+  /** All that is `unsaved` and `forgotten` was saved; nothing was observed meanwhile. */
+  noteSaved(): void {
+    this.#unsaved.clear()
+    this.forgotten.length = 0
+    this.#retired.noteSaved()
   }
 
   #open(event: ExecEvent, observation: Observation, fingerprint: string, times: number): void {
@@ -244,6 +244,6 @@ export class FindingStore {
     this.#news.delete(entry)
     this.#changed.delete(entry)
     this.#unsaved.delete(entry)
-    if (this.#isArchived) this.#forgotten.push(fingerprint)
+    if (this.#isArchived) this.forgotten.push(fingerprint)
   }
 }

@@ -4,6 +4,7 @@ import type { CompiledPolicy, ToolCatalogue } from '../policy/index.js'
 import type { AdmissionJournal } from './admission-journal.js'
 import { createAdmissionLookup } from './admission-lookup.js'
 import type { AgentLosses } from './agent-losses.js'
+import { ArchivePatience, type Waiting } from './archive-patience.js'
 import type { AuditEvidence } from './audit-evidence.js'
 import { createClusterLookup } from './cluster-lookup.js'
 import type { DetectionTools } from './detection-context.js'
@@ -12,7 +13,7 @@ import type { EventSource } from './event-source.js'
 import { readExecEvents } from './event-stream.js'
 import type { ExecEvent } from './exec-event.js'
 import type { Finding } from './finding.js'
-import type { FindingArchive } from './finding-archive.js'
+import { ArchiveUnavailable, type FindingArchive } from './finding-archive.js'
 import { FindingOutlet } from './finding-outlet.js'
 import { FindingStore } from './finding-store.js'
 import type { Inventory } from './inventory.js'
@@ -51,6 +52,8 @@ export interface CorrelatorOptions {
     | { readonly when: 'at-end' }
   /** Keeps the findings over restarts; it stays the caller's to close. Only with `at-once`. */
   readonly archive?: FindingArchive | undefined
+  /** How an archive is waited for that cannot be used for now. Default: it ends the run. */
+  readonly waiting?: Waiting
   /** What the agent says that it lost. */
   readonly agentLosses?: AgentLosses | undefined
   /** A stream without a line for that long is reported. Default: one hour. */
@@ -61,32 +64,44 @@ export interface CorrelatorOptions {
 
 /**
  * Run the correlator over a source. The same events give the same findings and counts, however they are cut into
- * parts. What cannot be read is counted in `stats`; only errors of the source itself are thrown.
+ * parts. What cannot be read is counted in `stats`; only errors of the source itself and of the archive are thrown.
  */
 export async function* correlate(source: EventSource, options: CorrelatorOptions): AsyncGenerator<Finding> {
   const { stats, now, emit, staleMs = DEFAULT_STALE_MS, agentLosses, inventory } = options
   const detect = createDetector(detectionTools(options))
-  const { store, watch, outlet, pending } = openState(options)
+  const patience = new ArchivePatience(options.waiting)
+  const { store, watch, outlet, pending } = openState(options, patience)
   yield* outlet.resume(pending)
   const coverage = new StreamCoverage(stats, { staleMs, now, agentLosses, inventory })
-  const observeAll = (events: readonly ExecEvent[]): void => {
+  const observeAll = async (events: readonly ExecEvent[]): Promise<void> => {
     const readAt = now()
     for (const event of events) {
-      for (const observation of detect(event)) store.observe(event, observation)
+      for (const observation of detect(event)) {
+        try {
+          store.observe(event, observation)
+        } catch (error) {
+          if (!(error instanceof ArchiveUnavailable)) throw error
+          await patience.until(() => store.observe(event, observation))
+        }
+      }
       watch.see(event.time, readAt)
       coverage.see(event)
     }
   }
   for await (const { events, position, gap } of readExecEvents(source, stats)) {
-    observeAll(events)
-    coverage.note(store, gap)
+    await observeAll(events)
+    coverage.note(gap)
+    if (emit.when === 'at-once') {
+      coverage.noteOutage(outlet.takeOutage())
+      coverage.noteLosses()
+    }
+    await patience.until(() => coverage.tell(store))
     stats.evictedFindings = store.evictions
     stats.lastEventAt = events.at(-1)?.time ?? stats.lastEventAt
-    if (emit.when === 'at-end') continue
-    coverage.noteLosses(store)
-    yield* outlet.next(position, events.length === 0)
+    if (emit.when === 'at-once') yield* outlet.next(position, events.length === 0)
   }
-  coverage.noteLosses(store)
+  coverage.noteLosses()
+  await patience.until(() => coverage.tell(store))
   yield* outlet.last()
 }
 
@@ -98,7 +113,7 @@ interface CorrelatorState {
   readonly pending: readonly Finding[]
 }
 
-function openState(options: CorrelatorOptions): CorrelatorState {
+function openState(options: CorrelatorOptions, patience: ArchivePatience): CorrelatorState {
   const { policy, archive, agentLosses, emit, now, maxFindings, staleMs = DEFAULT_STALE_MS } = options
   const store = new FindingStore(policy, maxFindings === undefined ? { archive } : { archive, maxFindings })
   const kept = archive?.load()
@@ -106,7 +121,7 @@ function openState(options: CorrelatorOptions): CorrelatorState {
   const watch = new WatchClock(staleMs, kept?.watch)
   const updateMs = emit.when === 'at-once' ? emit.updateMs : 0
   const resolveAfterMs = emit.when === 'at-once' ? emit.resolveAfterMs : undefined
-  const outlet = new FindingOutlet({ store, watch, archive, agentLosses, updateMs, resolveAfterMs, now })
+  const outlet = new FindingOutlet({ store, watch, archive, patience, agentLosses, updateMs, resolveAfterMs, now })
   return { store, watch, outlet, pending: kept?.pending ?? [] }
 }
 

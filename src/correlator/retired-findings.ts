@@ -85,10 +85,14 @@ export class RetiredFindings {
   }
 
   /** After `takeNews`. */
-  *takeUnsaved(): Generator<KeptFinding> {
+  *unsaved(): Generator<KeptFinding> {
     for (const entry of this.#waiting.values()) {
       yield { finding: snapshot(entry), isChanged: this.#news.has(entry), isRetired: true }
     }
+  }
+
+  /** What `unsaved` yielded is kept. */
+  noteSaved(): void {
     this.#waiting.clear()
   }
 

@@ -11,6 +11,7 @@ import { FINDINGS_FILE, openFindingStore } from '../../src/adapters/finding-stor
 import type { EventSource } from '../../src/correlator/event-source.js'
 import type { ExecEvent } from '../../src/correlator/exec-event.js'
 import type { Finding } from '../../src/correlator/finding.js'
+import { ArchiveUnavailable, type FindingArchive } from '../../src/correlator/finding-archive.js'
 import { FindingStore } from '../../src/correlator/finding-store.js'
 import { correlate } from '../../src/correlator/pipeline.js'
 import { createStreamStats } from '../../src/correlator/stream-stats.js'
@@ -47,6 +48,24 @@ interface Life {
   readonly policy?: CompiledPolicy
   /** So many findings are held in memory. */
   readonly cap?: number
+  /** Of the calls to the archive, those that find it unavailable. */
+  readonly failures?: readonly boolean[]
+}
+
+/** As by a full disk: now and then nothing works, and nothing changes. */
+function moody(archive: FindingArchive, failures: readonly boolean[]): FindingArchive {
+  const moods = failures[Symbol.iterator]()
+  const unless = <Result>(work: () => Result): Result => {
+    if (moods.next().value === true) throw new ArchiveUnavailable('the disk is full', 'full')
+    return work()
+  }
+  return {
+    load: () => archive.load(),
+    save: changes => unless(() => archive.save(changes)),
+    confirm: () => unless(() => archive.confirm()),
+    recall: fingerprint => unless(() => archive.recall(fingerprint)),
+    recallUnseen: since => unless(() => archive.recallUnseen(since)),
+  }
 }
 
 /** One run of the program: what it gave out until it was killed, or ended. */
@@ -64,7 +83,8 @@ async function live(directory: string, bytes: Buffer, life: Life, given: Finding
       return now
     },
     emit: { when: 'at-once', updateMs: 50 },
-    archive,
+    archive: moody(archive, life.failures ?? []),
+    waiting: { random: () => 0, sleep: async () => {}, signal: new AbortController().signal },
     ...(life.cap === undefined ? {} : { maxFindings: life.cap }),
   } as const
   const source = resumable(bytes, life.sizes, archive.position?.['offset'])
@@ -84,7 +104,7 @@ function bytesOf(events: readonly ExecEvent[]): Buffer {
   return Buffer.from(events.map(event => `${lineOf(event)}\n`).join(''))
 }
 
-t.test('whenever it is killed, no count is lost, nothing is counted twice, and no finding is raised twice', async t => {
+t.test('whenever it is killed or its disk is full, nothing is lost, counted twice or raised twice', async t => {
   const root = t.testdir()
   let runs = 0
   const life = fc.record({
@@ -92,6 +112,7 @@ t.test('whenever it is killed, no count is lost, nothing is counted twice, and n
     findings: fc.integer({ min: 1, max: 6 }),
     tickMs: fc.constantFrom(0, 1, 40, 400),
     cap: fc.integer({ min: 1, max: 5 }),
+    failures: fc.array(fc.boolean(), { maxLength: 40 }),
   })
   const workloads = fc.array(fc.constantFrom(...WORKLOADS), { minLength: 1, maxLength: 20 })
   await assertAsyncProperty(
@@ -241,6 +262,7 @@ t.test('what waits for a sink is what the file says, whatever was there before',
   // What cannot be written leaves no trace: its number goes to what another process writes.
   const unwritable = { ...changes, watch: { since: 0, until: 1n as unknown as number } }
   t.throws(() => first.save({ ...unwritable, pending: [web] }), TypeError)
+  t.equal(queue.size, 0)
   const second = openFindingStore(directory, sinks)
   second.claim()
   second.save({ ...changes, pending: [api] })
@@ -269,8 +291,9 @@ t.test('what made room in memory is kept, recalled, resolved when it is not seen
   const watch = new WatchClock(2 * hour, { since: AFTER_START - 100 * hour, until: AFTER_START + 2 * hour })
   const save = (forgetBefore?: number) => {
     const pending = store.takeUpdates()
-    const [findings, forgotten] = [store.takeUnsaved(), store.takeForgotten()]
+    const [findings, forgotten] = [store.unsaved(), store.forgotten]
     archive.save({ findings, forgotten, pending, position: undefined, watch: watch.state, forgetBefore })
+    store.noteSaved()
     return pending
   }
   store.resolve(watch, hour)

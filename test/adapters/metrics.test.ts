@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { Histogram, Registry } from 'prom-client'
 import t from 'tap'
 import { createDurationHistogram } from '../../src/adapters/duration-histogram.js'
+import type { StateTrouble } from '../../src/adapters/finding-store-trouble.js'
 import { createWebhookMetrics, type WebhookState } from '../../src/adapters/metrics.js'
 import { createCorrelatorMetrics } from '../../src/adapters/metrics-correlator.js'
 import type { DeliveryState } from '../../src/correlator/delivery.js'
@@ -79,7 +80,8 @@ t.test(
   async t => {
     const stats = createStreamStats()
     let sinks = [SINK]
-    const state = { policy, stats, sinks: () => sinks, now: () => NOW }
+    const archive = { trouble: undefined as StateTrouble | undefined }
+    const state = { policy, stats, sinks: () => sinks, archive, now: () => NOW }
     const { found, page } = createCorrelatorMetrics(state, '1.2.3')
     t.notMatch((await page()).text, /last_event_age_seconds \d/)
     found(findingOf())
@@ -89,6 +91,7 @@ t.test(
     const { text } = await page()
     t.strictSame(exposedBy(text), documentedIn('The correlator'))
     for (const line of [
+      'sallyport_state_unwritable 0',
       'sallyport_events_total{type="exec"} 8',
       'sallyport_events_total{type="other"} 2',
       'sallyport_source_unread_lines_total{why="malformed"} 1',
@@ -105,9 +108,11 @@ t.test(
       t.match(text, `${line}\n`)
     }
     sinks = [{ ...SINK, queued: 0, sent: 11, isPaused: false }]
+    archive.trouble = { since: NOW, problem: 'full' }
     const later = (await page()).text
     t.match(later, 'sallyport_sink_sent_total{sink="hec"} 11\n', 'taken over, and not added up')
     t.match(later, 'sallyport_sink_paused{sink="hec"} 0\n')
+    t.match(later, 'sallyport_state_unwritable 1\n')
   },
 )
 

@@ -5,11 +5,18 @@ import { join } from 'node:path'
 import { setTimeout as realSleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { openFindingStore } from '../../src/adapters/finding-store-file.js'
-import type { DeadLetter, DeliveryQueue, FindingReceiver, SendOutcome } from '../../src/correlator/delivery.js'
+import type {
+  DeadLetter,
+  DeliveryOptions,
+  DeliveryQueue,
+  FindingReceiver,
+  SendOutcome,
+} from '../../src/correlator/delivery.js'
 import { deliveryIdOf, isWanted } from '../../src/correlator/delivery.js'
 import { createMemoryQueue } from '../../src/correlator/delivery-queue.js'
-import { type DeliveryOptions, DeliveryRunner } from '../../src/correlator/delivery-runner.js'
+import { DeliveryRunner } from '../../src/correlator/delivery-runner.js'
 import type { Finding } from '../../src/correlator/finding.js'
+import { ArchiveUnavailable } from '../../src/correlator/finding-archive.js'
 import { findingOf, fingerprintOf } from '../support/findings.js'
 import { assertAsyncProperty, fc } from '../support/properties.js'
 
@@ -202,6 +209,46 @@ t.test('whatever fails, the last state of each promised finding arrives or is a 
     { numRuns: 150 },
   )
   t.pass()
+})
+
+t.test('a queue whose file cannot be written is waited for, and nothing is sent or buried twice meanwhile', async t => {
+  const sent: string[] = []
+  const poison = fingerprintOf(2)
+  const receiver = receiverOf(1, ([finding]) => {
+    sent.push(finding?.fingerprint ?? '')
+    return finding?.fingerprint === poison ? { type: 'rejected', problem: 'code 6' } : { type: 'delivered' }
+  })
+  const inner = createMemoryQueue()
+  let failures = 0
+  const unlessFull = <Result>(work: () => Result): Result => {
+    failures += 1
+    if (failures % 3 !== 0) throw new ArchiveUnavailable('the disk is full', 'full')
+    return work()
+  }
+  const queue: DeliveryQueue = {
+    get size() {
+      return inner.size
+    },
+    isDurable: true,
+    put: finding => inner.put(finding),
+    take: count => unlessFull(() => inner.take(count)),
+    settle: deliveries => unlessFull(() => inner.settle(deliveries)),
+    postpone: delivery => unlessFull(() => inner.postpone(delivery)),
+  }
+  const { runner, letters } = benchOf(receiver, { queue, maxQueued: 5 })
+  for (let number = 1; number <= 4; number += 1) runner.offer(update(number, 1))
+  runner.start()
+  await emptied(queue)
+  t.same(sent, [1, 2, 3, 4].map(fingerprintOf))
+  t.equal(letters.length, 1)
+  t.match(runner.state, { sent: 3, deadLetters: { rejected: 1 } })
+  failures = 0
+  for (let number = 1; number <= 9; number += 1) t.doesNotThrow(() => runner.offer(update(number, 2)))
+  await emptied(queue)
+  await runner.close(Promise.resolve())
+  const overflowed = letters.slice(1).filter(({ reason }) => reason === 'overflow')
+  t.ok(overflowed.length > 0)
+  t.equal(new Set(overflowed.map(({ finding }) => finding.fingerprint)).size, overflowed.length, 'each buried once')
 })
 
 t.test('one finding that is rejected does not take others with it', async t => {

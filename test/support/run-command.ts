@@ -12,7 +12,8 @@ export interface CommandResult {
 
 export interface RunOptions {
   readonly stdin?: string | Buffer
-  readonly now?: number
+  /** The clock, or the one time that it shows. */
+  readonly now?: number | (() => number)
   readonly signal?: AbortSignal
   /** Told what is written to standard error, while the command runs. */
   readonly onStderr?: (text: string) => void
@@ -33,7 +34,7 @@ export async function runCommand(argv: readonly string[], options: RunOptions = 
     stdout,
     stderr,
     setExitCode,
-    now: () => now,
+    now: typeof now === 'function' ? now : () => now,
     signal,
     version: '0.0.0-test',
   })

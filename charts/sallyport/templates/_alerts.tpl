@@ -157,6 +157,15 @@ sum(increase({{ . }}[10m])) > 0 or sum({{ . }} unless {{ . }} offset 10m) > 0
     {{ "{{ $labels.pod }}" }} could not read {{ "{{ $value | humanize }}" }} lines ({{ "{{ $labels.why }}" }})
   description: >-
     What happened in them is not known. A coverage finding names the time.
+- alert: SallyportStateUnwritable
+  expr: >-
+    max by (pod) (sallyport_state_unwritable{ {{- $here -}} }) == 1
+  for: 5m
+  severity: critical
+  summary: >-
+    {{ "{{ $labels.pod }}" }} cannot write its state, and gives no finding out
+  description: >-
+    The disk of the state directory is full or fails, most often. Nothing is lost while the export keeps its files.
 - alert: SallyportSinkPaused
   expr: >-
     max by (pod, sink) (sallyport_sink_paused{ {{- $here -}} }) == 1
