@@ -167,7 +167,7 @@ spec: { allow: ['registry.corp.example/*'] }
       stdio: 'ignore',
     })
     const ended = once(child, 'exit')
-    const deadline = Date.now() + 30_000
+    const deadline = Date.now() + 120_000
     while ((page.served() === before || kept().reading !== reading) && Date.now() < deadline) await sleep(20)
     child.kill(signal)
     await ended

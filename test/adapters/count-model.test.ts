@@ -18,7 +18,7 @@ import { createStreamStats } from '../../src/correlator/stream-stats.js'
 import { compileToolCatalogue } from '../../src/policy/index.js'
 import { AFTER_START, eventOf, lineOf, podOf } from '../support/events.js'
 import { policyOf } from '../support/policies.js'
-import { assertAsyncProperty, fc, TEST_TIMES } from '../support/properties.js'
+import { assertAsyncProperty, fc } from '../support/properties.js'
 
 const POLICY = policyOf({ allow: ['registry.corp.example/*'] })
 const CATALOGUE = compileToolCatalogue({ file: 'test', tools: [] }, POLICY.runtime)
@@ -208,8 +208,6 @@ const commands = fc.commands(
   ],
   { maxCommands: 24, size: 'max' },
 )
-
-t.setTimeout(300_000 * TEST_TIMES)
 
 t.test('every event counts once, through rotation, eviction, stops and kills together', async t => {
   const root = t.testdir()

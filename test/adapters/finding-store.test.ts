@@ -378,7 +378,7 @@ spec: { allow: ['registry.corp.example/*'] }
     const child = start()
     const ended = new Promise(resolve => child.on('exit', resolve))
     // Killed in the midst of it: while more is written than it has counted.
-    for (let step = 0; step < 600 && countIn(at('state')) < aim; step += 1) {
+    for (const deadline = Date.now() + 120_000; countIn(at('state')) < aim && Date.now() < deadline; ) {
       if (written < aim + 200) write(20)
       await sleep(25)
     }

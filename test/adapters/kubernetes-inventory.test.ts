@@ -36,7 +36,7 @@ function known(changes: PodChanges = {}): KnownPod {
 
 const identity = (name: string, uid?: string) => ({ namespace: 'team-a', name, uid })
 
-async function until(t: Test, what: string, isSo: () => boolean, timeoutMs = 20_000): Promise<void> {
+async function until(t: Test, what: string, isSo: () => boolean, timeoutMs = 60_000): Promise<void> {
   const deadline = Date.now() + timeoutMs
   while (!isSo() && Date.now() < deadline) await sleep(2)
   t.ok(isSo(), what)

@@ -30,7 +30,7 @@ import { findingOf, fingerprintOf } from '../support/findings.js'
 import { runCommand } from '../support/run-command.js'
 
 const never = new AbortController().signal
-const ACK = { firstMs: 1, maxMs: 5, deadlineMs: 300 }
+const ACK = { firstMs: 1, maxMs: 5, deadlineMs: 30_000 }
 
 async function start(t: Test, behaviour: Behaviour, options: FakeReceiverOptions = {}): Promise<FakeReceiver> {
   const receiver = new FakeReceiver(behaviour, options)
@@ -51,9 +51,9 @@ function webhookSpec(url: string, options = ''): WebhookSink {
   return spec
 }
 
-async function hec(t: Test, url: string, options = '', token = 'secret'): Promise<FindingReceiver> {
-  const file = join(t.testdir({ token: `${token}\n` }), 'token')
-  const sink = await openHecSink(hecSpec(url, `token-file=${encodeURIComponent(file)}${options}`), ACK)
+async function hec(t: Test, url: string, options = '', ack = ACK): Promise<FindingReceiver> {
+  const file = join(t.testdir({ token: 'secret\n' }), 'token')
+  const sink = await openHecSink(hecSpec(url, `token-file=${encodeURIComponent(file)}${options}`), ack)
   t.teardown(() => sink.close())
   return sink
 }
@@ -255,7 +255,8 @@ t.test('with acknowledgement a batch is delivered when it is indexed, and not be
   t.match([...channels][0], /^[0-9a-f-]{36}$/)
 
   server.behaviour = collector(indexed, { token: 'secret', acknowledgesAfter: 1_000_000 })
-  t.match(await sink.send(findings(1), never), { type: 'retry', problem: /acknowledged nothing/ })
+  const hasty = await hec(t, server.url, '&ack=true', { ...ACK, deadlineMs: 300 })
+  t.match(await hasty.send(findings(1), never), { type: 'retry', problem: /acknowledged nothing/ })
   server.behaviour = collector(indexed, { token: 'secret' })
   t.match(await sink.send(findings(1), never), { type: 'refused', problem: /leave ack=true out/ })
   const without = await hec(t, server.url)
@@ -288,9 +289,12 @@ t.test('a token is read anew at each message, and a bad one never becomes a head
 
 t.test('what a receiver does to a message decides what becomes of it', async t => {
   const server = await start(t, response => answer(response, 200, ''))
-  const spec = { ...webhookSpec(`${server.url}/hook`), timeoutMs: 400 }
-  const sink = await openWebhookSink(spec)
+  const spec = webhookSpec(`${server.url}/hook`)
+  const sink = await openWebhookSink({ ...spec, timeoutMs: 60_000 })
+  const hasty = await openWebhookSink({ ...spec, timeoutMs: 400 })
   t.teardown(() => sink.close())
+  t.teardown(() => hasty.close())
+  const noAnswer = { type: 'retry', problem: /no answer within/ }
   const cases: readonly (readonly [string, Behaviour, Partial<SendOutcome> | object])[] = [
     ['200', response => answer(response, 200, 'ok'), { type: 'delivered' }],
     ['204', response => answer(response, 204, ''), { type: 'delivered' }],
@@ -312,7 +316,7 @@ t.test('what a receiver does to a message decides what becomes of it', async t =
       response => answer(response, 503, '', { 'retry-after': 'soon' }),
       { type: 'retry', retryAfterMs: undefined },
     ],
-    ['no answer', () => undefined, { type: 'retry', problem: /no answer within/ }],
+    ['no answer', () => undefined, noAnswer],
     ['a reset', response => response.destroy(), { type: 'retry' }],
     [
       'a reset in the middle of the answer',
@@ -329,13 +333,13 @@ t.test('what a receiver does to a message decides what becomes of it', async t =
         const timer = setInterval(() => response.write('.'), 20)
         response.on('close', () => clearInterval(timer))
       },
-      { type: 'retry', problem: /no answer within/ },
+      noAnswer,
     ],
     ['no HTTP', response => response.socket?.end('hello\r\n\r\n'), { type: 'retry' }],
   ]
   for (const [title, behaviour, expected] of cases) {
     server.behaviour = behaviour
-    t.match(await sink.send([findingOf()], never), expected, title)
+    t.match(await (expected === noAnswer ? hasty : sink).send([findingOf()], never), expected, title)
   }
   server.behaviour = endless
   t.equal((await sink.send([findingOf()], never)).type, 'delivered', 'of an endless answer only the beginning is read')
@@ -515,14 +519,24 @@ t.test('kill -9 of the real program: each finding reaches a collector that is mo
     child.kill('SIGTERM')
     await ended
   }
-  const lines: Finding[] = readFileSync(at('findings.jsonl'), 'utf8')
-    .trimEnd()
-    .split('\n')
-    .map(line => JSON.parse(line))
-  const last = new Map(lines.map(line => [line.fingerprint, line.emission]))
-  t.equal(last.size, WORKLOADS)
-  const ids = new Set(indexed.map(({ event }) => `${event['fingerprint']} ${event['emission']}`))
-  for (const [fingerprint, emission] of last) t.ok(ids.has(`${fingerprint} ${emission}`), `${fingerprint} ${emission}`)
+  const last = () => {
+    const lines = readFileSync(at('findings.jsonl'), 'utf8').trimEnd().split('\n')
+    return new Map(lines.map(line => JSON.parse(line) as Finding).map(line => [line.fingerprint, line.emission]))
+  }
+  const missing = () => {
+    const ids = new Set(indexed.map(({ event }) => `${event['fingerprint']} ${event['emission']}`))
+    return [...last()].map(([fingerprint, emission]) => `${fingerprint} ${emission}`).filter(id => !ids.has(id))
+  }
+  // The end of a run waits for seconds; what a slow machine leaves then, the next run sends.
+  if (missing().length > 0) {
+    const child = launch()
+    const ended = new Promise(resolve => child.on('exit', resolve))
+    await until(t, 'the rest is indexed', () => missing().length === 0)
+    child.kill('SIGTERM')
+    await ended
+  }
+  t.equal(last().size, WORKLOADS)
+  t.same(missing(), [])
   t.ok(
     server.messages.some(message => message.path.endsWith('/event') && eventsOf(message).length > 1),
     'in batches',

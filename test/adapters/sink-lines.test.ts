@@ -28,7 +28,7 @@ import type { Finding } from '../../src/correlator/finding.js'
 import { jsonLine } from '../../src/correlator/json-line.js'
 import { eventOf, lineOf, podOf } from '../support/events.js'
 import { findingOf, fingerprintOf } from '../support/findings.js'
-import { assertAsyncProperty, fc, TEST_TIMES } from '../support/properties.js'
+import { assertAsyncProperty, fc } from '../support/properties.js'
 import { runCommand } from '../support/run-command.js'
 
 const NEVER = new AbortController().signal
@@ -39,8 +39,6 @@ metadata: { name: test }
 spec: { allow: ['registry.corp.example/*'] }
 `
 const FILES = { 'policy.yaml': POLICY }
-
-t.setTimeout(300_000 * TEST_TIMES)
 
 const number = (finding: Finding): number => Number(`0x${finding.fingerprint}`)
 const findings = (from: number, to: number): readonly Finding[] =>

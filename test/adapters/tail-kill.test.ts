@@ -41,8 +41,6 @@ const LOOK_MS = 250
 const NEVER_MS = 45_000
 const RATE_LIMIT = JSON.stringify({ rate_limit_info: { number_of_dropped_process_events: '3' } })
 
-t.setTimeout(300_000)
-
 /** What is written, where it is cut and how it is rotated; the moments of the kills are the machine's. */
 const randomInt = createRandom(TEST_SEED)
 

@@ -206,7 +206,7 @@ t.test('an agent that is gone without a word is noticed', async t => {
   }).listen(0, '127.0.0.1')
   await once(wire, 'listening')
   const { port } = wire.address() as AddressInfo
-  const listener = listen(`127.0.0.1:${port}`, { keepaliveMs: 300 })
+  const listener = listen(`127.0.0.1:${port}`, { keepaliveMs: 2_000 })
   await listener.next(1)
   for (const socket of sockets) socket.unpipe().pause()
   await listener.next(1)

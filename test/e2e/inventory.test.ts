@@ -26,8 +26,6 @@ const LABELS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   bare: {},
 }
 
-t.setTimeout(600_000)
-
 async function until(t: Test, what: string, isSo: () => boolean): Promise<void> {
   const deadline = Date.now() + 30_000
   while (!isSo() && Date.now() < deadline) await sleep(10)

@@ -8,8 +8,6 @@ import { kubeconfigOf } from './cluster-files.js'
 
 const PATH = '/api/v1/namespaces'
 
-t.setTimeout(300_000)
-
 async function until(t: Test, what: string, isSo: () => boolean): Promise<void> {
   const deadline = Date.now() + 10_000
   while (!isSo() && Date.now() < deadline) await sleep(10)

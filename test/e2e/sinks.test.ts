@@ -17,8 +17,6 @@ import { kubeconfigOf } from './cluster-files.js'
 import { BAD_IMAGE, cronJob, deployment, pod } from './objects.js'
 import { OPEN_REPORTS, POLICY_REPORTS } from './report-crds.js'
 
-t.setTimeout(400_000)
-
 const never = new AbortController().signal
 const ROLE = {
   apiVersion: 'rbac.authorization.k8s.io/v1',

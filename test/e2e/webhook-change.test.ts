@@ -38,8 +38,6 @@ const FORBIDDEN = 403
 const CREATED = 201
 
 const missing = missingAssets()
-t.setTimeout(600_000)
-
 t.test('the webhook changes behind a running API server', { skip: missing ?? false }, async t => {
   const server = await startApiServer({ controllers: false })
   t.teardown(() => server.stop())

@@ -23,8 +23,6 @@ const EVENT_PREFIX = `Error creating: ${DENIED}`
 const MAX_EVENT_CHARACTERS = 1024
 
 const missing = missingAssets()
-// For this file and for the runner, whose limit for a file is far less.
-t.setTimeout(600_000)
 
 t.test('the webhook behind a real API server', { skip: missing ?? false }, async t => {
   const server = await startApiServer()

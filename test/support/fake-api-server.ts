@@ -51,6 +51,8 @@ export interface FakeApiServerOptions {
 export class FakeApiServer {
   /** `watch 12`, `list`, `list page-500`, of other kinds than namespaces `pods list`: one entry a request. */
   readonly requests: string[] = []
+  /** When each of them came, on the monotonic clock. */
+  readonly requestedAt: number[] = []
   readonly authorizations = new Set<string | undefined>()
   /** How the next requests are answered, until it is set anew. */
   behaviour: Behaviour = 'normal'
@@ -176,6 +178,7 @@ export class FakeApiServer {
     const position = searchParams.get(isWatch ? 'resourceVersion' : 'continue') ?? ''
     const kind = kindAt(pathname)
     const words = [kind === 'namespaces' ? '' : kind, isWatch ? 'watch' : 'list', position]
+    this.requestedAt.push(performance.now())
     this.requests.push(words.filter(word => word !== '').join(' '))
     const refusal = this.#refusalOf(kind)
     if (kind === undefined || refusal !== undefined) refuse(response, ...(refusal ?? ([404, 'no such path'] as const)))

@@ -12,11 +12,9 @@ import { BODY_LIMIT_BYTES } from '../../src/webhook/http-errors.js'
 import { isPlain } from '../../src/webhook/plain-reviews.js'
 import { createWebhookServer } from '../../src/webhook/server.js'
 import { NOW, policyOf } from '../support/policies.js'
-import { assertAsyncProperty, fc, TEST_TIMES } from '../support/properties.js'
+import { assertAsyncProperty, fc } from '../support/properties.js'
 import { createTally } from '../support/tally.js'
 
-// At the root, so that the runner's limit for the whole file is lifted: a slow machine takes a while for the handshakes.
-t.setTimeout(300_000 * TEST_TIMES)
 const POLICY = policyOf({ mode: 'enforce', allow: ['docker.io/library/nginx'] })
 const STRAIGHT = '/validate?timeout=10s'
 /** The same path to a router, and another one to whoever compares. */
