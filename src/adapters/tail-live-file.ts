@@ -3,16 +3,19 @@
  * truncation. Truncation shows in its size, or, when it has grown past the old offset again, in its first bytes.
  */
 
-import { readSync } from 'node:fs'
+import { constants, readSync } from 'node:fs'
 import { type FileHandle, open, stat } from 'node:fs/promises'
 import { beginsWith, type FileMark, HEAD_BYTES } from './checkpoint.js'
 import { createLoopTurns } from './loop-turn.js'
 import type { LiveNeighbour } from './tail-backup-reader.js'
 import { Cursor, countLeadingNuls } from './tail-cursor.js'
-import { isMissing, reasonOf, unreadable } from './text-file.js'
+import { NO_FILE } from './tail-options.js'
+import { asUnreadable, isMissing, reasonOf, unreadable } from './text-file.js'
 
 const READ_BYTES = 512 * 1024
 const NEWLINE = 0x0a
+/** A pipe without a writer would else be waited for by a thread that nothing can stop. */
+const NEVER_WAITING = constants.O_RDONLY | constants.O_NONBLOCK
 
 /** `moved`: another file stands under the path. `absent`: none does; its successor may be on its way. */
 export type Fate = 'same' | 'truncated' | 'moved' | 'absent'
@@ -37,13 +40,16 @@ export class LiveFile {
    * @throws KnownError FILE_UNREADABLE when it may not be read.
    */
   static async open(path: string): Promise<LiveFile | undefined> {
+    let handle: FileHandle | undefined
     try {
-      const handle = await open(path, 'r')
-      const { dev, ino } = await handle.stat({ bigint: true })
-      return new LiveFile(path, handle, `${dev}:${ino}`)
+      handle = await open(path, NEVER_WAITING)
+      const stats = await handle.stat({ bigint: true })
+      if (!stats.isFile()) throw unreadable(path, NO_FILE)
+      return new LiveFile(path, handle, `${stats.dev}:${stats.ino}`)
     } catch (cause) {
+      await handle?.close()
       if (isMissing(cause)) return undefined
-      throw unreadable(path, reasonOf(cause), cause)
+      throw asUnreadable(path, cause)
     }
   }
 

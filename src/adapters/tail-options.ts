@@ -7,6 +7,8 @@ import { KnownError } from '../errors.js'
 import { isMissing, reasonOf, unreadable } from './text-file.js'
 
 export const DEFAULT_POLL_MS = 250
+/** What has no places in it to go on at: a pipe is standard input's matter. */
+export const NO_FILE = 'it is a pipe or a device, which cannot be followed; read a pipe as standard input'
 
 export interface TailOptions {
   /** Read what the file holds already; default: begin after its last complete line. Without effect beside `from`. */
@@ -27,10 +29,15 @@ export interface TailOptions {
   readonly onTrouble?: (problem: string) => void
 }
 
-/** @throws KnownError FILE_UNREADABLE for a directory, a file that may not be read, or a missing parent directory. */
+/**
+ * @throws KnownError FILE_UNREADABLE for a directory, a pipe or a device, a file that may not be read, or a missing parent
+ *   directory.
+ */
 export async function checkPath(path: string, { onWaiting }: Pick<TailOptions, 'onWaiting'> = {}): Promise<void> {
   try {
-    if ((await stat(path)).isDirectory()) throw unreadable(path, 'it is a directory; name the file in it')
+    const stats = await stat(path)
+    if (stats.isDirectory()) throw unreadable(path, 'it is a directory; name the file in it')
+    if (!stats.isFile()) throw unreadable(path, NO_FILE)
   } catch (cause) {
     if (cause instanceof KnownError) throw cause
     const hasParent = isMissing(cause) && (await stat(dirname(path)).catch(() => undefined))?.isDirectory() === true

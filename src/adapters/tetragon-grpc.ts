@@ -5,7 +5,13 @@
 
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type ChannelCredentials, Client, type ClientReadableStream, credentials } from '@grpc/grpc-js'
+import {
+  type ChannelCredentials,
+  Client,
+  type ClientReadableStream,
+  connectivityState,
+  credentials,
+} from '@grpc/grpc-js'
 import { type Backoff, backoffMs } from '../backoff.js'
 import type { EventSource, SourceGap, SourcePart, SourcePosition } from '../correlator/event-source.js'
 import { MAX_LINE_BYTES } from '../correlator/line-splitter.js'
@@ -19,6 +25,8 @@ const IDLE_MS = 250
 const GATHER_MS = 10
 const BACKOFF: Backoff = { minMs: 500, maxMs: 30_000 }
 const CONNECT_TIMEOUT_MS = 10_000
+/** The library's wait cannot be ended before its time, and the process stays until then. */
+const CONNECT_LOOK_MS = 250
 /** Messages that wait to be taken; the agent waits, and in the end drops events, when there are more. */
 const MAX_WAITING = 1024
 /**
@@ -108,13 +116,18 @@ async function* watchForEver(client: Client, address: string, options: TetragonO
 
 /** @returns why there is no connection. */
 async function connect(client: Client, signal: AbortSignal): Promise<string | undefined> {
-  const { promise, resolve } = deferred<string | undefined>()
-  const stop = () => resolve('stopped')
-  signal.addEventListener('abort', stop, { once: true })
-  client.waitForReady(Date.now() + CONNECT_TIMEOUT_MS, error => resolve(error && 'no connection'))
-  const problem = await promise
-  signal.removeEventListener('abort', stop)
-  return problem
+  for (let waited = 0; waited < CONNECT_TIMEOUT_MS && !signal.aborted; waited += CONNECT_LOOK_MS) {
+    if (await isReadySoon(client)) return undefined
+    // It was refused, or there is no such host: the library tries again in its own time, and so does the caller.
+    if (client.getChannel().getConnectivityState(false) === connectivityState.TRANSIENT_FAILURE) break
+  }
+  return signal.aborted ? 'stopped' : 'no connection'
+}
+
+function isReadySoon(client: Client): Promise<boolean> {
+  return new Promise(resolve => {
+    client.waitForReady(Date.now() + CONNECT_LOOK_MS, error => resolve(error === undefined || error === null))
+  })
 }
 
 interface StreamEnd {

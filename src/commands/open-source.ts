@@ -20,14 +20,15 @@ export interface SourceOptions {
 /** How often standard input that is quiet lets time be seen to pass. */
 const IDLE_MS = 250
 const FORMS = '--source takes file:PATH, grpc:HOST:PORT, grpc:unix:///PATH or -'
-const GRPC_ADDRESS = /^(?:unix:\/\/\/.+|[^/]+:\d{1,5})$/
+const GRPC_ADDRESS = /^(?:unix:\/\/\/.+|[^/]+:(\d{1,5}))$/
+const LAST_PORT = 65_535
 
 /** @throws KnownError USAGE */
 export function checkSource(options: SourceOptions): void {
   const { source } = options
   const { scheme, rest } = partsOf(source)
   const isGrpc = scheme === 'grpc'
-  const isValid = source === '-' || (scheme === 'file' && rest !== '') || (isGrpc && GRPC_ADDRESS.test(rest))
+  const isValid = source === '-' || (scheme === 'file' && rest !== '') || (isGrpc && isAddress(rest))
   if (!isValid) throw new KnownError('USAGE', FORMS)
   const tls = tlsOf(options)
   if (tls !== undefined && !isGrpc) throw new KnownError('USAGE', '--grpc-ca needs a --source of grpc:')
@@ -69,6 +70,11 @@ async function* openGrpc(
     stderr.write(`sallyport: no events from ${escapeForeign(address, 300)} (${problem}); trying again\n`)
   }
   yield* watchTetragon(address, { tls: tlsOf(options), from, now, random: Math.random, signal, onInterruption })
+}
+
+function isAddress(text: string): boolean {
+  const [address, port = '1'] = GRPC_ADDRESS.exec(text) ?? []
+  return address !== undefined && Number(port) > 0 && Number(port) <= LAST_PORT
 }
 
 function tlsOf({ grpcCa: ca, grpcCert: cert, grpcKey: key }: SourceOptions): TetragonTls | undefined {

@@ -1,5 +1,6 @@
 /** Event sources on real files: finished ones of every kind, and a followed one through rotation and truncation. */
 
+import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { appendFile, mkdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises'
@@ -194,11 +195,27 @@ t.test('a followed file', async t => {
     await tail.stop()
   })
 
-  t.test('must not be a directory, and its directory must exist', async t => {
+  t.test('must not be a directory, a pipe or a device, and its directory must exist', async t => {
     const dir = t.testdir({})
-    for (const path of [dir, join(dir, 'no', 'log')]) {
-      await t.rejects(follow(path, true).rest(), { code: 'FILE_UNREADABLE' })
+    const pipe = join(dir, 'pipe')
+    execFileSync('mkfifo', [pipe])
+    for (const path of [dir, join(dir, 'no', 'log'), pipe, '/dev/null']) {
+      await t.rejects(follow(path, true).rest(), { code: 'FILE_UNREADABLE' }, path)
     }
+  })
+
+  t.test('that gives way to a pipe is waited for, and the program can be stopped meanwhile', async t => {
+    const path = join(t.testdir({ log: 'a\n' }), 'log')
+    const tail = follow(path, true)
+    t.same(await tail.next(1), ['a'])
+    const coming = tail.next(2)
+    await rename(path, `${path}.aside`)
+    execFileSync('mkfifo', [path])
+    while (tail.troubles.length === 0) await new Promise(resolve => setTimeout(resolve, 5))
+    await rm(path)
+    await writeFile(path, 'b\n')
+    t.same(await coming, ['=', 'b'])
+    await tail.stop()
   })
 
   t.test('that cannot be read for a while is said once, and read on where it stood', async t => {

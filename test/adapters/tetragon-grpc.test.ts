@@ -1,5 +1,6 @@
 /** Tetragon's gRPC stream, from a server that speaks it: over a unix socket, TCP and TLS, through restarts. */
 
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -136,6 +137,28 @@ t.test('an agent that is not there is waited for', async t => {
   t.same(listener.gaps, [], 'nothing was being watched before')
   await listener.stop()
   agent.stop()
+})
+
+t.test('an agent that is not there is told at once, and nothing keeps the process when it is stopped', async t => {
+  const listener = listen(await socketAddress(t))
+  t.equal((await listener.idle()).value.type, 'begin')
+  t.equal((await listener.idle()).value.type, 'idle')
+  t.same(listener.problems, ['no connection'])
+  await listener.stop()
+  const program = `
+    const { watchTetragon } = await import('./src/adapters/tetragon-grpc.ts')
+    const stop = new AbortController()
+    // Nobody answers at this address: it is there for documentation.
+    const source = watchTetragon('192.0.2.1:1', { now: () => 0, random: () => 0, signal: stop.signal })
+    await source.next()
+    const next = source.next()
+    setTimeout(() => stop.abort(), 20)
+    await next
+    const stopped = performance.now()
+    process.once('exit', () => process.stdout.write(String(performance.now() - stopped)))`
+  const { stdout } = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', program])
+  t.match(stdout.toString(), /^\d/)
+  t.ok(Number(stdout) < 5_000, `${stdout} ms after the source ended`)
 })
 
 t.test('the time between two runs is a gap, of the same agent alone', async t => {

@@ -251,6 +251,8 @@ t.test('correlate', async t => {
   t.test('what it refuses', async t => {
     const cases: readonly (readonly [readonly string[], number, RegExp])[] = [
       [['--source', 'grpc:localhost'], 64, /grpc:HOST:PORT/],
+      [['--source', 'grpc:localhost:65536'], 64, /grpc:HOST:PORT/],
+      [['--source', 'grpc:localhost:0'], 64, /grpc:HOST:PORT/],
       [['--source', '-', '--grpc-ca', 'ca.crt'], 64, /grpc:/],
       [['--source', 'tetragon.log'], 64, /file:PATH/],
       [['--source', 'file:'], 64, /file:PATH/],
