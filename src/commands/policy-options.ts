@@ -6,6 +6,8 @@ import { KnownError } from '../errors.js'
 import { type CompiledPolicy, formatProblem, type NamespaceScope } from '../policy/index.js'
 import type { CommandIo } from './command-io.js'
 
+/** With a zone: what is meant must not depend on the machine. */
+const TIME = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d))?$/
 const NAMESPACE = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 
 /**
@@ -41,11 +43,18 @@ export function scopeOf(name: string, labels: NamespaceScope['labels']): Namespa
   return { name, labels }
 }
 
-/** An RFC 3339 time or a date as milliseconds since the epoch. */
+/** An RFC 3339 time, or a date (its first moment in UTC), as milliseconds since the epoch. */
 export function parseTime(text: string): number {
-  const time = /^\d{4}-\d{2}-\d{2}(?:T\S+)?$/.test(text) ? Date.parse(text) : Number.NaN
+  const time = isRealDay(text) && TIME.test(text) ? Date.parse(text) : Number.NaN
   if (Number.isNaN(time)) throw new InvalidArgumentError('write a time such as 2026-11-22T08:00:00Z')
   return time
+}
+
+/** `Date.parse` takes the 30th of February for the 2nd of March. */
+function isRealDay(text: string): boolean {
+  const day = text.slice(0, 10)
+  const midnight = Date.parse(`${day}T00:00:00Z`)
+  return !Number.isNaN(midnight) && new Date(midnight).toISOString().startsWith(day)
 }
 
 /** Commander repeats the parser for each value of a variadic option. */

@@ -131,7 +131,12 @@ t.test('replay', async t => {
     const bad = await run(replayCommand, ['--policy', at('bad.yaml'), at('clean.jsonl')])
     t.match(bad, { code: 78, stderr: /bad\.yaml:/ })
     await t.rejects(replay(['-o', 'xml', at('clean.jsonl')]), { code: 'commander.invalidArgument' })
-    await t.rejects(replay(['--as-of', 'noon', at('clean.jsonl')]), { code: 'commander.invalidArgument' })
+    for (const time of ['noon', '2026-02-30', '2026-02-30T00:00:00Z', '2026-11-22T08:00:00', '2026-11-22T25:00:00Z']) {
+      await t.rejects(replay(['--as-of', time, at('clean.jsonl')]), { code: 'commander.invalidArgument' }, time)
+    }
+    for (const time of ['2024-02-29', '2026-11-22T08:00Z', '2026-11-22T08:00:00.123456789+02:00']) {
+      t.match(await replay(['--as-of', time, at('clean.jsonl')]), { code: 0 }, time)
+    }
   })
 
   t.test('-o json prints one finding a line, the same from a file, from gzip and from standard input', async t => {
