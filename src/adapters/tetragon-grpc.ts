@@ -117,17 +117,13 @@ async function* watchForEver(client: Client, address: string, options: TetragonO
 /** @returns why there is no connection. */
 async function connect(client: Client, signal: AbortSignal): Promise<string | undefined> {
   for (let waited = 0; waited < CONNECT_TIMEOUT_MS && !signal.aborted; waited += CONNECT_LOOK_MS) {
-    if (await isReadySoon(client)) return undefined
+    const ready = deferred<boolean>()
+    client.waitForReady(Date.now() + CONNECT_LOOK_MS, error => ready.resolve(!error))
+    if (await ready.promise) return undefined
     // It was refused, or there is no such host: the library tries again in its own time, and so does the caller.
     if (client.getChannel().getConnectivityState(false) === connectivityState.TRANSIENT_FAILURE) break
   }
   return signal.aborted ? 'stopped' : 'no connection'
-}
-
-function isReadySoon(client: Client): Promise<boolean> {
-  return new Promise(resolve => {
-    client.waitForReady(Date.now() + CONNECT_LOOK_MS, error => resolve(error === undefined || error === null))
-  })
 }
 
 interface StreamEnd {

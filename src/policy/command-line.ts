@@ -21,7 +21,7 @@ export const MAX_WORK = 4 * MAX_ARGUMENTS
 export interface CommandLine {
   /** The process first. */
   readonly commands: readonly Command[]
-  /** Those that run nothing else. */
+  /** Those that run nothing else, and those whose own arguments may tell something all the same. */
   readonly leaves: ReadonlySet<Command>
   /** Texts that shells were given, each whole, with the command that was given it. */
   readonly shellTexts: readonly { readonly text: string; readonly command: Command }[]
@@ -50,9 +50,9 @@ export function readCommandLine(wrappers: CommandWrappers, binary: string, args:
       leaves.add(command)
       continue
     }
-    const { children, shellText } = unwrapOnce(command, wrapper, room, budget)
+    const { children, shellText, isLeaf = children.length === 0 } = unwrapOnce(command, wrapper, room, budget)
     if (shellText !== undefined) shellTexts.push({ text: shellText, command })
-    if (children.length === 0) leaves.add(command)
+    if (isLeaf) leaves.add(command)
     if (children.length === room) isComplete = false
     commands.push(...children)
   }
@@ -66,7 +66,16 @@ function processOf(binary: string, args: string, budget: WorkBudget): Command {
   // The kernel runs a script through its interpreter, and the agent shows the script's path twice.
   const words = binary !== '' && all[0]?.text === binary ? all.slice(1) : all
   const text = words === all ? source : source.slice(words[0]?.start ?? source.length)
-  return { program: binary, names: [basename(binary)], words, text, source, steps: [], isDoubtful: false }
+  return {
+    program: binary,
+    names: [basename(binary)],
+    words,
+    text,
+    source,
+    input: undefined,
+    steps: [],
+    isDoubtful: false,
+  }
 }
 
 function wrapperOf(wrappers: CommandWrappers, { names }: Command): Wrapper | undefined {

@@ -1,11 +1,15 @@
 /**
  * The simple commands of a shell text: `cd /tmp && ./x -a "$(y)"; z | w` runs `cd`, `y`, `x`, `z` and `w`.
  *
- * Not a shell: nothing is expanded, here-documents are read as commands, and whether a command is ever reached is not
- * asked. One pass over the text, no going back, so that the time is in proportion to it whatever it holds.
+ * Not a shell: of variables and of what commands write only what the text itself says is expanded, here-documents are read
+ * as commands, and whether a command is ever reached is not asked. One pass over the text, no going back, so that the time is in proportion to it whatever it holds.
  */
 
-import { commandOf, readAnsiQuoted, type ShellCommand, type ShellWord } from './command-shell-words.js'
+import { outputOf } from './command-output.js'
+import { readAnsiQuoted } from './command-shell-escapes.js'
+import { append, endWord, expand, newFrame, targetOf } from './command-shell-frame.js'
+import { ShellVariables } from './command-shell-variables.js'
+import { commandOf, type ShellCommand } from './command-shell-words.js'
 import type { WorkBudget } from './command-words.js'
 
 /** Nested `$(…)` and backticks; deeper ones are read as plain text. */
@@ -25,24 +29,13 @@ export function splitShell(text: string, maxCommands: number, budget: WorkBudget
   return new ShellReader(text.slice(0, end), maxCommands).read()
 }
 
-interface Frame {
-  /** What ends it; the outermost has no end. */
-  readonly closer: ')' | '`' | undefined
-  /** It stands within double quotes, which go on behind it. */
-  readonly isQuoted: boolean
-  words: ShellWord[]
-  word: string | undefined
-  wordStart: number
-  /** The next word is the target of a redirection. */
-  isTarget: boolean
-}
-
 class ShellReader {
   readonly #text: string
   readonly #maxCommands: number
   readonly #commands: ShellCommand[] = []
-  readonly #outer: Frame[] = []
-  #frame = newFrame(undefined, false)
+  readonly #outer: ReturnType<typeof newFrame>[] = []
+  readonly #variables = new ShellVariables()
+  #frame = newFrame(undefined)
   #isQuoted = false
   #at = 0
 
@@ -60,7 +53,7 @@ class ShellReader {
     }
     this.#endCommand()
     while (this.#outer.length > 0) {
-      this.#frame = this.#outer.pop() ?? newFrame(undefined, false)
+      this.#frame = this.#outer.pop() ?? newFrame(undefined)
       this.#endCommand()
     }
     return this.#commands.slice(0, this.#maxCommands)
@@ -89,12 +82,17 @@ class ShellReader {
       case ' ':
       case '\t':
       case '\r':
-        this.#endWord()
+        endWord(this.#frame)
+        this.#at += 1
+        return
+      case '|':
+        this.#endCommand()
+        if (this.#text[this.#at + 1] === '|') this.#at += 1
+        else this.#frame.input = this.#frame.output
         this.#at += 1
         return
       case '\n':
       case ';':
-      case '|':
       case '(':
         this.#endCommand()
         this.#at += 1
@@ -154,8 +152,17 @@ class ShellReader {
       return true
     }
     if (!this.#isQuoted && this.#readSeparator()) return true
-    if (next !== '(' || !this.#enter(')')) return false
+    if (next !== '(') return this.#readVariable()
+    if (!this.#enter(')')) return false
     this.#at += 2
+    return true
+  }
+
+  #readVariable(): boolean {
+    const found = this.#variables.valueAt(this.#text, this.#at)
+    if (found === undefined) return false
+    expand(this.#frame, found.value, this.#at, this.#isQuoted)
+    this.#at += found.length
     return true
   }
 
@@ -163,24 +170,28 @@ class ShellReader {
     SEPARATOR.lastIndex = this.#at
     const separator = SEPARATOR.exec(this.#text)?.[0]
     if (separator === undefined) return false
-    this.#endWord()
+    endWord(this.#frame)
     this.#at += separator.length
     return true
   }
 
-  #enter(closer: ')' | '`'): boolean {
+  #enter(closer: ')' | '`', isFile = false): boolean {
     if (this.#outer.length >= MAX_NESTING) return false
     this.#append('')
     this.#outer.push(this.#frame)
-    this.#frame = newFrame(closer, this.#isQuoted)
+    this.#frame = newFrame(closer, this.#isQuoted, isFile)
     this.#isQuoted = false
     return true
   }
 
   #leave(): void {
     this.#endCommand()
-    this.#isQuoted = this.#frame.isQuoted
-    this.#frame = this.#outer.pop() ?? newFrame(undefined, false)
+    const { isQuoted, isFile, output } = this.#frame
+    this.#isQuoted = isQuoted
+    this.#frame = this.#outer.pop() ?? newFrame(undefined)
+    if (output === undefined) return
+    if (isFile) this.#frame.input = output
+    else if ('text' in output) expand(this.#frame, output.text, this.#at, isQuoted)
   }
 
   #readLetter(character: string): void {
@@ -205,16 +216,15 @@ class ShellReader {
   #readRedirection(): void {
     const { word } = this.#frame
     if (word !== undefined && FILE_DESCRIPTOR.test(word)) this.#frame.word = undefined
-    this.#endWord()
+    endWord(this.#frame)
     const operator = this.#at
     while ('<>&|-'.includes(this.#text[this.#at] ?? ' ')) this.#at += 1
     // `<(…)` runs what is in it; its file is an argument.
-    if (this.#text[this.#at] === '(' && this.#enter(')')) {
+    if (this.#text[this.#at] === '(' && this.#enter(')', true)) {
       this.#at += 1
       return
     }
-    // `>&-` closes a descriptor: nothing follows.
-    this.#frame.isTarget = !this.#text.slice(operator, this.#at).endsWith('&-')
+    this.#frame.target = targetOf(this.#text.slice(operator, this.#at))
   }
 
   #skipComment(): void {
@@ -223,28 +233,18 @@ class ShellReader {
   }
 
   #append(text: string): void {
-    const frame = this.#frame
-    if (frame.word === undefined) frame.wordStart = this.#at
-    frame.word = (frame.word ?? '') + text
-  }
-
-  #endWord(): void {
-    const frame = this.#frame
-    if (frame.word === undefined) return
-    if (!frame.isTarget) frame.words.push({ text: frame.word, start: frame.wordStart })
-    frame.isTarget = false
-    frame.word = undefined
+    append(this.#frame, text, this.#at)
   }
 
   #endCommand(): void {
-    this.#endWord()
-    const { words } = this.#frame
-    this.#frame.words = []
-    this.#frame.isTarget = false
-    this.#commands.push(...commandOf(words))
+    endWord(this.#frame)
+    const frame = this.#frame
+    const found = commandOf(frame.words, frame.input)
+    if (found.length === 0 || frame.words.length > 1) this.#variables.note(frame.words)
+    frame.words = []
+    frame.target = 'none'
+    frame.output = found[0] && outputOf(found[0].words, frame.input)
+    frame.input = undefined
+    this.#commands.push(...found)
   }
-}
-
-function newFrame(closer: Frame['closer'], isQuoted: boolean): Frame {
-  return { closer, isQuoted, words: [], word: undefined, wordStart: 0, isTarget: false }
 }

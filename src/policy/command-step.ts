@@ -1,24 +1,16 @@
 /** One step of unwrapping: what a shell, an interpreter, a launcher or a package runner is told to run. */
 
-import type { Command, UnwrapStep } from './command.js'
+import type { Command } from './command.js'
+import { childAt, NOTHING, restFrom, runShellText, stepOf, textAt, type Unwrapped } from './command-child.js'
+import { commandsOfCode } from './command-code.js'
 import { CLUSTER, isOption, MAX_OPTIONS, skipOptions, skipSubcommand, splitOption } from './command-options.js'
-import { splitShell } from './command-shell.js'
-import { shellSource, shellTextOption } from './command-text-option.js'
+import { shellSource, shellTextOption, type TextPlace } from './command-text-option.js'
 import type { Word, WorkBudget } from './command-words.js'
 import type { Wrapper } from './command-wrappers.js'
 import { packageName } from './package-name.js'
-import { basename } from './tool-name.js'
 
 /** Commands of one `find`. */
 const MAX_BEHIND = 16
-
-export interface Unwrapped {
-  readonly children: readonly Command[]
-  /** The text that a shell was given. */
-  readonly shellText?: string
-}
-
-const NOTHING: Unwrapped = { children: [] }
 
 /** @param room how many commands may come out of it. */
 export function unwrapOnce(command: Command, wrapper: Wrapper, room: number, budget: WorkBudget): Unwrapped {
@@ -27,7 +19,7 @@ export function unwrapOnce(command: Command, wrapper: Wrapper, room: number, bud
     case 'shell':
       return unwrapShell(command, wrapper, room, budget)
     case 'interpreter':
-      return unwrapInterpreter(command, wrapper)
+      return unwrapInterpreter(command, wrapper, room, budget)
     case 'launcher':
       return unwrapLauncher(command, wrapper, room, budget)
     case 'pkg-runner':
@@ -45,19 +37,33 @@ function unwrapShell(command: Command, wrapper: Wrapper, room: number, budget: W
     case 'text':
       return runShellText(command, at, 'shell', room, budget, value)
     case 'script':
+      if (value === undefined && isInput(command.words[at]?.text)) return runInput(command, room, budget)
       return one(childAt(command, at, stepOf(command, 'interpreter', 'script'), value))
     case 'input':
-      return NOTHING
+      return runInput(command, room, budget)
   }
 }
 
-function unwrapInterpreter(command: Command, wrapper: Wrapper): Unwrapped {
+/** What a shell reads from standard input, where the text says what that is; or from `<(…)`, which is no word. */
+function runInput(command: Command, room: number, budget: WorkBudget): Unwrapped {
+  const { input, words } = command
+  if (input === undefined) return NOTHING
+  if ('text' in input) return runShellText(command, words.length, 'shell', room, budget, input.text)
+  return one(childAt(command, words.length, stepOf(command, 'interpreter', 'script'), input.file))
+}
+
+/** Whether a word stands for standard input where a script is wanted. */
+function isInput(script: string | undefined): boolean {
+  return script === undefined || script === '' || script === '/dev/stdin'
+}
+
+function unwrapInterpreter(command: Command, wrapper: Wrapper, room: number, budget: WorkBudget): Unwrapped {
   const { words } = command
   let at = 0
   for (; at < words.length && at < MAX_OPTIONS; at += 1) {
     const text = words[at]?.text ?? ''
     const role = roleOf(text, wrapper)
-    if (role?.name === 'code') return NOTHING
+    if (role?.name === 'code') return runCode(command, wrapper, role.value ?? textAt(command, at + 1), room, budget)
     if (role !== undefined) return one(childOfRole(command, at, role.name, role.value))
     if (text === '--') {
       at += 1
@@ -66,9 +72,34 @@ function unwrapInterpreter(command: Command, wrapper: Wrapper): Unwrapped {
     if (wrapper.values.has(text)) at += 1
     else if (!isOption(text)) break
   }
-  const behind = skipSubcommand(words, at, wrapper)
-  const start = behind === undefined ? at : skipOptions(words, behind, wrapper)
+  return wrapper.isCode ? runCode(command, wrapper, textAt(command, at), room, budget) : runScript(command, wrapper, at)
+}
+
+function runScript(command: Command, wrapper: Wrapper, at: number): Unwrapped {
+  const behind = skipSubcommand(command.words, at, wrapper)
+  const start = behind === undefined ? at : skipOptions(command.words, behind, wrapper)
   return one(childAt(command, start, stepOf(command, 'interpreter', 'script')))
+}
+
+/** The programs that a code's calls name. It was found by its syntax, so that a quote in front of it says nothing. */
+function runCode(
+  command: Command,
+  wrapper: Wrapper,
+  code: string | undefined,
+  room: number,
+  budget: WorkBudget,
+): Unwrapped {
+  if (code === undefined) return NOTHING
+  budget.left -= code.length
+  const step = stepOf(command, 'interpreter', 'code')
+  const children = commandsOfCode(code, wrapper.dialect).flatMap(
+    text => runShellText(command, command.words.length, 'interpreter', room, budget, text).children,
+  )
+  const { isDoubtful, steps } = command
+  return {
+    children: children.slice(0, room).map(child => ({ ...child, isDoubtful, steps: [...steps, step] })),
+    isLeaf: true,
+  }
 }
 
 type Role = 'script' | 'module' | 'code'
@@ -98,10 +129,14 @@ function childOfRole(command: Command, at: number, role: 'script' | 'module', va
 
 function unwrapLauncher(command: Command, wrapper: Wrapper, room: number, budget: WorkBudget): Unwrapped {
   const { words } = command
+  if (wrapper.behind.length > 0) {
+    const found = textsBehind(command, wrapper, room, budget)
+    if (found.children.length > 0) return found
+  }
   const start = commandStart(words, wrapper)
   const isTextOnly = wrapper.hasNoCommand && !words.slice(0, start).some(word => wrapper.commandWith.has(word.text))
   const text = shellTextOption(words, wrapper, isTextOnly ? MAX_OPTIONS : optionsEnd(words, wrapper, start))
-  if (text !== undefined) return runShellText(command, text.at, 'launcher', room, budget, text.value)
+  if (text !== undefined) return runLauncherText(command, wrapper, text, room, budget)
   if (isTextOnly || wrapper.questions.has(words[0]?.text ?? '')) return NOTHING
   if (wrapper.after.size > 0) return { children: commandsBehind(command, wrapper, room) }
   if (start === undefined) return NOTHING
@@ -109,6 +144,51 @@ function unwrapLauncher(command: Command, wrapper: Wrapper, room: number, budget
   const at = wrapper.positionals === 0 ? start : skipOptions(words, start + wrapper.positionals, wrapper)
   if (wrapper.isShellText) return runShellText(command, at, 'launcher', room, budget, restFrom(command, at))
   return one(childAt(command, at, stepOf(command, 'launcher', 'command')))
+}
+
+/** `env -S '-i A=1 nmap'`: the text may begin with options of the launcher. */
+function runLauncherText(
+  command: Command,
+  wrapper: Wrapper,
+  { at, value }: TextPlace,
+  room: number,
+  budget: WorkBudget,
+) {
+  const unwrapped = runShellText(command, at, 'launcher', room, budget, value)
+  if (!wrapper.hasAssignments) return unwrapped
+  const step = stepOf(command, 'launcher', 'command')
+  const children = unwrapped.children.map(child => {
+    if (!isOption(child.program)) return child
+    const words = [{ text: child.program, start: 0, end: 0, isQuoted: false }, ...child.words]
+    const inner = childAt({ ...child, words }, skipOptions(words, 0, wrapper), step)
+    return inner === undefined ? child : { ...inner, steps: child.steps }
+  })
+  return { ...unwrapped, children }
+}
+
+/** `--checkpoint-action=exec=nmap`, `-c ':!nmap'`: texts for a shell within what is something else. */
+function textsBehind(command: Command, { behind }: Wrapper, room: number, budget: WorkBudget): Unwrapped {
+  const children: Command[] = []
+  for (const [at, { text, isQuoted }] of command.words.slice(0, MAX_OPTIONS).entries()) {
+    const start = placeBehind(text, behind)
+    if (start === undefined || children.length >= room) continue
+    const whole = isQuoted ? (restFrom(command, at) ?? text) : text
+    const found = runShellText(command, at, 'launcher', room - children.length, budget, whole.slice(start))
+    children.push(...found.children)
+  }
+  return { children, isLeaf: true }
+}
+
+function placeBehind(word: string, behind: readonly string[]): number | undefined {
+  for (const literal of behind) {
+    if (literal.startsWith('^')) {
+      if (word.startsWith(literal.slice(1))) return literal.length - 1
+    } else {
+      const at = word.indexOf(literal)
+      if (at !== -1) return at + literal.length
+    }
+  }
+  return undefined
 }
 
 /** `find . -exec a ; -exec b ;`: each of them runs, and its arguments end where the next one's option stands. */
@@ -160,89 +240,6 @@ function namedPackages(command: Command, wrapper: Wrapper, start = command.words
     const child = childAt(command, value === undefined ? at + 1 : at, stepOf(command, 'pkg-runner', ''), value)
     return child === undefined ? [] : [{ ...child, names: [packageName(child.program)], words: [], text: '' }]
   })
-}
-
-/** The commands of the text that stands at a word. */
-function runShellText(
-  command: Command,
-  at: number,
-  kind: UnwrapStep['kind'],
-  room: number,
-  budget: WorkBudget,
-  value?: string,
-): Unwrapped {
-  const word = command.words[at]
-  const text = value ?? textAt(command, at)
-  if (text === undefined) return NOTHING
-  // The agent escapes nothing: behind a quote within the text, the text itself may be over.
-  const quote =
-    command.source !== undefined && (value !== undefined || word?.isQuoted === true) ? text.indexOf('"') : -1
-  const step = stepOf(command, kind, kind === 'pkg-runner' ? '' : 'command')
-  const children = splitShell(text, room, budget).map(({ words, start }): Command => {
-    const [program = '', ...rest] = words
-    return {
-      program,
-      names: [basename(program)],
-      words: rest.map(exactWord),
-      text: rest.join(' '),
-      source: undefined,
-      steps: [...command.steps, step],
-      isDoubtful: command.isDoubtful || (quote !== -1 && start > quote),
-    }
-  })
-  return { children, shellText: text }
-}
-
-/** A word as a shell's text: a wrapped one may hold quotes and blanks of its own, so that all the rest is taken. */
-function textAt(command: Command, at: number): string | undefined {
-  const word = command.words[at]
-  return word?.isQuoted === true || word?.text.startsWith('"') ? restFrom(command, at) : word?.text
-}
-
-/** All that stands from a word on, without the quotes around it. */
-function restFrom(command: Command, at: number): string | undefined {
-  if (command.words[at] === undefined) return undefined
-  const rest = textFrom(command, at)
-  if (command.source === undefined || !rest.startsWith('"')) return rest
-  return rest.endsWith('"') && rest.length > 1 ? rest.slice(1, -1) : rest.slice(1)
-}
-
-function textFrom({ words, source }: Command, at: number): string {
-  if (source !== undefined) return source.slice(words[at]?.start ?? source.length)
-  return joined(words.slice(at))
-}
-
-function childAt(command: Command, at: number, step: UnwrapStep, value?: string): Command | undefined {
-  const program = value ?? command.words[at]?.text
-  if (program === undefined || program === '') return undefined
-  return {
-    program,
-    names: namesOf(program, step),
-    words: command.words.slice(at + 1),
-    text: textFrom(command, at + 1),
-    source: command.source,
-    steps: [...command.steps, step],
-    isDoubtful: command.isDoubtful,
-  }
-}
-
-/** A package that is run as a folder is called by that: `/opt/sqlmap/__main__.py`. */
-function namesOf(program: string, { part }: UnwrapStep): readonly string[] {
-  const name = basename(program)
-  const folder = part === 'script' && name === '__main__.py' ? basename(`${program}/..`) : ''
-  return folder === '' ? [name] : [name, folder]
-}
-
-function joined(words: readonly Word[]): string {
-  return words.map(({ text }) => text).join(' ')
-}
-
-function exactWord(text: string): Word {
-  return { text, start: 0, end: 0, isQuoted: false }
-}
-
-function stepOf({ program }: Command, kind: UnwrapStep['kind'], part: UnwrapStep['part']): UnwrapStep {
-  return { kind, part, wrapper: basename(program).slice(0, 64) }
 }
 
 function one(child: Command | undefined): Unwrapped {

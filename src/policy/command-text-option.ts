@@ -1,6 +1,7 @@
 /** The option that holds a text for a shell: `sh -euc '…'`, `su -c '…'`, `env -S '…'`, in all the ways to write it. */
 
 import { CLUSTER, isOption, MAX_OPTIONS, splitOption } from './command-options.js'
+import { textOfBase64 } from './command-output.js'
 import type { Word } from './command-words.js'
 import type { Wrapper } from './command-wrappers.js'
 
@@ -8,6 +9,9 @@ import type { Wrapper } from './command-wrappers.js'
 const SHELL_CLUSTER = /^[-+][abcefhiklmnoprstuvxBCDEHIOPT]{1,16}$/
 /** One element that holds options and their value, as a script's first line gives it: `-vS nmap -v`. */
 const JOINED = /^-[A-Za-z0]{0,6}([A-Za-z]) /
+
+/** Any beginning of `-EncodedCommand`, and its alias. */
+const ENCODED = /^-{1,2}(?:e|ec|en|enc|enco|encod|encode|encoded[a-z]{0,7})$/i
 
 /** Where a text for a shell stands: a word, or `value` when the word holds more than it. */
 export interface TextPlace {
@@ -27,7 +31,7 @@ export function shellSource(words: readonly Word[], wrapper: Wrapper): ShellSour
     const text = words[at]?.text ?? ''
     if (text === '--' || text === '-') return { type, at: at + 1 }
     if (!isShellOption(text)) break
-    const named = sourceOfOption(text, at, wrapper)
+    const named = sourceOfOption(words, at, wrapper)
     if (named !== undefined) return named
     type = typeOf(text, wrapper) ?? type
     at += takesValue(text, wrapper) && isPlain(words[at + 1]) ? 2 : 1
@@ -36,11 +40,23 @@ export function shellSource(words: readonly Word[], wrapper: Wrapper): ShellSour
 }
 
 /** `--command=TEXT`; or a file that is read before anything else, so that it runs for certain. */
-function sourceOfOption(text: string, at: number, { script }: Wrapper): ShellSource | undefined {
+function sourceOfOption(words: readonly Word[], at: number, { isEncoded, script }: Wrapper): ShellSource | undefined {
+  const text = words[at]?.text ?? ''
+  if (isEncoded && ENCODED.test(text)) return { type: 'text', at, value: textOfUtf16(words[at + 1]?.text) }
   const { option, value } = splitOption(text)
   if (isCommandOption(text)) return value === undefined ? undefined : { type: 'text', at, value }
   if (!script.has(option)) return undefined
   return value === undefined ? { type: 'script', at: at + 1 } : { type: 'script', at, value }
+}
+
+/** As PowerShell encodes it: UTF-16, the low byte first, in base64. */
+function textOfUtf16(encoded = ''): string {
+  const bytes = textOfBase64(encoded) ?? ''
+  let text = ''
+  for (let at = 0; at + 1 < bytes.length; at += 2) {
+    text += String.fromCharCode(bytes.charCodeAt(at) + 256 * bytes.charCodeAt(at + 1))
+  }
+  return text
 }
 
 /** @param end words from here on belong to what is run, and are not looked at. */

@@ -1,6 +1,7 @@
 /** Programs that run another program (policies/command-wrappers.json): what the file may hold, and how it is looked up. */
 
 import * as z from 'zod'
+import type { CodeDialect } from './command-code.js'
 import { type RuleSource, readRuleFile } from './rule-file.js'
 import { plainName } from './tool-name.js'
 
@@ -37,6 +38,13 @@ export interface Wrapper {
   readonly script: ReadonlySet<string>
   readonly module: ReadonlySet<string>
   readonly code: ReadonlySet<string>
+  /** The first word that is no option is code. */
+  readonly isCode: boolean
+  readonly dialect: CodeDialect
+  /** A text for a shell follows these within a word; with `^` in front, at its beginning. */
+  readonly behind: readonly string[]
+  /** PowerShell: `-EncodedCommand` takes a text in base64. */
+  readonly isEncoded: boolean
 }
 
 type EntryDocument = z.infer<ReturnType<typeof schemaOfWrappers>>['launchers'][number]
@@ -136,6 +144,11 @@ function schemaOfWrappers() {
     packages: words.optional(),
     module: words.optional(),
     code: words.optional(),
+    isCode: z.boolean().optional(),
+    backticks: z.boolean().optional(),
+    bareCalls: z.boolean().optional(),
+    behind: words.optional(),
+    encoded: z.boolean().optional(),
   })
   return z.strictObject({
     version: z.literal(1),
@@ -177,6 +190,10 @@ function wrappersOf(each: EntryDocument, kind: WrapperKind): readonly (readonly 
     script: new Set(each.script),
     module: new Set(each.module),
     code: new Set(each.code),
+    isCode: each.isCode ?? false,
+    dialect: { hasBackticks: each.backticks ?? false, isBare: each.bareCalls ?? false },
+    behind: each.behind ?? [],
+    isEncoded: each.encoded ?? false,
   }
   return each.names.map(key => [key, wrapper])
 }

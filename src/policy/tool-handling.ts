@@ -13,6 +13,10 @@ const MAX_URL = 2_048
 const MAX_SEGMENTS = 12
 const ARCHIVE = /\.(?:tar|tgz|tbz2?|txz|zip|gz|bz2|xz|zst|7z|deb|rpm|apk|whl|git)$/
 const SCHEME = /^(?:[a-z]{2,8}:\/\/|git@)/i
+/** Most of what git is told is about files and branches, which may have any name. */
+const GIT = 'git'
+const GIT_FETCHES = new Set(['clone', 'submodule', 'remote', 'fetch', 'pull', 'ls-remote'])
+const IS_PLACE = /^[^-].*[:/]/
 /** The shells' own, which asks with an option alone. */
 const COMMAND = 'command'
 /** Hosts of code, where the path names the project. */
@@ -48,7 +52,9 @@ export function findHandling(catalogue: ToolCatalogue, command: Command): Handli
     return handlingOf(catalogue, 'tool-install', packages, command)
   }
   if (wrappers.downloaders.has(name)) {
-    const names = command.words.slice(0, MAX_SUBJECTS).flatMap(({ text }) => namesInAddress(text))
+    const words = command.words.slice(0, MAX_SUBJECTS).map(({ text }) => text)
+    if (name === GIT && !words.some(word => GIT_FETCHES.has(word))) return undefined
+    const names = words.filter(word => name !== GIT || IS_PLACE.test(word)).flatMap(namesInAddress)
     return handlingOf(catalogue, 'tool-staging', names, command)
   }
   const isLookup = wrappers.lookups.has(name) || (name === COMMAND && /^-[vV]$/.test(command.words[0]?.text ?? ''))
