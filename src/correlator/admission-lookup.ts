@@ -6,6 +6,8 @@ import type { JournalEvidence } from './drift-evidence.js'
 /** A pod's processes come in bursts; its records hardly ever change after its start. */
 const REMEMBERED_MS = 5_000
 const MAX_REMEMBERED = 10_000
+/** A namespace and a name of an API server have 317 characters at most. */
+const MAX_KEY = 512
 
 /** The same question gets the very same objects, as long as the answer is remembered: callers compare them by identity. */
 export interface AdmissionLookup {
@@ -27,8 +29,9 @@ export function createAdmissionLookup(journal: AdmissionJournal | undefined, now
       const key = pod.uid ?? `${pod.namespace}/${pod.name}`
       const known = records.get(key)
       if (known !== undefined && isFresh(known, now())) return known.value
-      if (records.size >= MAX_REMEMBERED) records.clear()
       const value = journal.findAdmissions({ uid: pod.uid, namespace: pod.namespace, name: pod.name })
+      if (key.length > MAX_KEY) return value
+      if (records.size >= MAX_REMEMBERED) records.clear()
       records.set(key, { value, at: now() })
       return value
     },

@@ -16,6 +16,8 @@ import { detectTool, factsOf } from './tool-detection.js'
 export type Detector = (event: ExecEvent) => readonly Observation[]
 
 const NOTHING: readonly Observation[] = []
+/** Characters of a command line; the answer about a longer one is worked out each time. */
+const MAX_REPEATED = 4096
 
 export function createDetector(tools: DetectionTools): Detector {
   const answerOf = createContainerAnswers(tools)
@@ -31,7 +33,7 @@ export function createDetector(tools: DetectionTools): Detector {
     sightings: readonly ExecSighting[],
   ): readonly Observation[] => {
     const { last, observations } = answer
-    const canRepeat = isTimeless && !isBlind(event)
+    const canRepeat = isTimeless && !isBlind(event) && isShort(event)
     // The same sightings are of the same command line: see `createExecInspector`.
     if (canRepeat && last?.sightings === sightings && last.flags === event.flags) return last.observations
     const said = judge(event, { ...answer.context, now: tools.asOf ?? event.time }, sightings, observations)
@@ -46,6 +48,11 @@ export function createDetector(tools: DetectionTools): Detector {
     const sightings = inspect(factsOf(event))
     return sightings.length === 0 && !isBlind(event) ? answer.observations : ofTelling(event, answer, sightings)
   }
+}
+
+/** What is said of a process may hold on to its whole command line. */
+function isShort({ binary, arguments: args }: ExecEvent): boolean {
+  return binary.length + (args?.length ?? 0) <= MAX_REPEATED
 }
 
 function judge(

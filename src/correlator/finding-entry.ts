@@ -1,11 +1,13 @@
 /** One finding while it is in memory: what changes with each sighting, beside what was said when it was raised. */
 
 import type { ExecEvent } from './exec-event.js'
-import { type Finding, sampleOf } from './finding.js'
+import { type Finding, podSampleOf, sampleOf } from './finding.js'
 import type { Certainty } from './image-use.js'
 import type { Observation, Suppression } from './observation.js'
 
 const MAX_SAMPLES = 5
+/** Characters of a command line that is kept to be known again. */
+const MAX_REPEATED = 512
 /** From the weakest on. */
 const CERTAINTIES: readonly Certainty[] = ['unknown', 'likely', 'proved']
 
@@ -77,13 +79,17 @@ export function recordSighting(entry: FindingEntry, event: ExecEvent, times: num
   entry.firstSeen = Math.min(entry.firstSeen, event.time)
   entry.lastSeen = Math.max(entry.lastSeen, event.time)
   const { processes, pods } = entry
-  const isRepeated = event.binary === entry.binary && event.arguments === entry.arguments
-  if (processes.size < MAX_SAMPLES && event.binary !== '' && !isRepeated) {
-    entry.binary = event.binary
-    entry.arguments = event.arguments
-    processes.add(sampleOf(event))
-  }
-  if (pods.size < MAX_SAMPLES && event.pod !== undefined) pods.add(event.pod.name)
+  if (processes.size < MAX_SAMPLES && event.binary !== '' && !isLookedAt(event, entry)) processes.add(sampleOf(event))
+  if (pods.size < MAX_SAMPLES && event.pod !== undefined) pods.add(podSampleOf(event.pod))
+}
+
+/** Whether it is the command line that was looked at last; if not, it is now. */
+function isLookedAt({ binary, arguments: args }: ExecEvent, entry: FindingEntry): boolean {
+  if (binary === entry.binary && args === entry.arguments) return true
+  const isShort = binary.length + (args?.length ?? 0) <= MAX_REPEATED
+  entry.binary = isShort ? binary : undefined
+  entry.arguments = isShort ? args : undefined
+  return false
 }
 
 /** @param epilogue why, as a whole sentence. */

@@ -5,7 +5,7 @@
 
 import { createHash } from 'node:crypto'
 import { type CompiledPolicy, cutRunes, type ToolMatch, toVerdictJson, type VerdictJson } from '../policy/index.js'
-import type { ExecEvent } from './exec-event.js'
+import type { EventPod, ExecEvent } from './exec-event.js'
 import type { AdmissionExplanation } from './explanation.js'
 import type { Certainty } from './image-use.js'
 import type { FindingKind, Observation, Severity, Suppression } from './observation.js'
@@ -112,6 +112,11 @@ export function sampleOf(event: ExecEvent): string {
   return cutRunes(commandLineOf(shortened), MAX_PROCESS)
 }
 
+/** A pod's name, cut to what a finding keeps of it. */
+export function podSampleOf({ name }: EventPod): string {
+  return cutRunes(name, MAX_NAME)
+}
+
 /** What makes two observations the same finding, as one text; see `fingerprintOf`. */
 export function identityOf(event: ExecEvent, observation: Observation): string {
   const { pod } = event
@@ -147,7 +152,7 @@ export function createFinding(
   const { remarks, remedy, nextCommand, verdict } = observation
   const seen = new Date(event.time).toISOString()
   const namespace = { name: event.pod?.namespace ?? '', labels: undefined }
-  return {
+  return inOwnMemory({
     schema: FINDING_SCHEMA,
     kind,
     code,
@@ -176,7 +181,16 @@ export function createFinding(
     remarks,
     remedy,
     nextCommand,
-  }
+  })
+}
+
+/**
+ * The same finding, which holds on to nothing of the event: a string that was cut from another keeps the whole of that
+ * alive, and a command line may have sixteen megabytes. What is undefined is left out, as in a finding that was read back.
+ */
+function inOwnMemory(finding: Finding): Finding {
+  const own: Finding = JSON.parse(JSON.stringify(finding))
+  return own
 }
 
 /** The object that bears the risk: the pod, the container when its pod is not known, else the node. */

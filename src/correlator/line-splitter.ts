@@ -12,6 +12,7 @@ const TOO_LONG = { type: 'too-long' } as const
 
 /** 16 MiB; the longest line seen from an agent has 3.93 MB. */
 export const MAX_LINE_BYTES = 16 * 1024 * 1024
+const SHORT_BYTES = 256 * 1024
 
 export type SplitLine =
   /** The chunk's bytes from `start` to `end`. */
@@ -26,7 +27,8 @@ export function bytesOf({ chunk, start, end }: Extract<SplitLine, { type: 'line'
 
 export class LineSplitter {
   readonly #maxLineBytes: number
-  #parts: Buffer[] = []
+  /** Holds the unfinished line, as far as it is kept; a new one for each, because lines are given away in it. */
+  #room = NOTHING
   /** Bytes of the unfinished line so far, also of those that were not kept. */
   #length = 0
 
@@ -66,22 +68,33 @@ export class LineSplitter {
 
   /** Forget an unfinished line: its source was replaced. */
   reset(): void {
-    this.#parts = []
+    this.#room = NOTHING
     this.#length = 0
   }
 
   #append(piece: Buffer): void {
     const part = this.#length === 0 ? piece.subarray(skipNuls(piece, 0, piece.length)) : piece
-    this.#length += part.length
-    if (this.#length > this.#maxLineBytes) this.#parts = []
-    // A copy: the chunk may be filled anew before the line is complete.
-    else if (part.length > 0) this.#parts.push(Buffer.from(part))
+    const end = this.#length + part.length
+    if (end > this.#maxLineBytes) this.#room = NOTHING
+    else if (part.length > 0) {
+      if (end > this.#room.length) this.#grow(end)
+      // A copy: the chunk may be filled anew before the line is complete.
+      part.copy(this.#room, this.#length)
+    }
+    this.#length = end
+  }
+
+  #grow(length: number): void {
+    // Memory that is not written to costs nothing: a long line is moved once, not each time it doubles.
+    const room = Buffer.allocUnsafeSlow(length <= SHORT_BYTES ? Math.min(2 * length, SHORT_BYTES) : this.#maxLineBytes)
+    this.#room.copy(room, 0, 0, this.#length)
+    this.#room = room
   }
 
   #complete(piece: Buffer): SplitLine {
     this.#append(piece)
     const isTooLong = this.#length > this.#maxLineBytes
-    const chunk = Buffer.concat(this.#parts)
+    const chunk = this.#room.subarray(0, this.#length)
     this.reset()
     return isTooLong ? TOO_LONG : { type: 'line', chunk, start: 0, end: chunk.length }
   }

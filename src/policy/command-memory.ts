@@ -2,9 +2,8 @@
 
 /** The longest of the short ones, in characters. */
 const SHORT_LENGTH = 640
-/** The last long ones, up to 128 Ki characters: some 4 MB at worst. Longer ones are never remembered. */
+/** How many long ones are remembered: the last. */
 const MAX_LONG = 32
-const LONG_LENGTH = 131_072
 
 interface LongAnswer<Answer> {
   readonly binary: string
@@ -16,13 +15,18 @@ export class CommandMemory<Answer> {
   /** By arguments, then by binary: two look-ups of strings that exist cost less than making one of both. */
   readonly #short = new Map<string, Map<string, Answer>>()
   readonly #maxShort: number
+  readonly #longest: number
   #shortSize = 0
   /** A service with a long class path has the very same one at each start; comparing is far cheaper than hashing. */
   readonly #long: LongAnswer<Answer>[] = []
 
-  /** @param maxShort beyond which all short ones are forgotten; some 1.3 kB each at worst, beside the answer. */
-  constructor(maxShort: number) {
+  /**
+   * @param maxShort beyond which all short ones are forgotten; some 1.3 kB each at worst, beside the answer.
+   * @param longest characters of the longest one that is remembered.
+   */
+  constructor(maxShort: number, longest: number) {
     this.#maxShort = maxShort
+    this.#longest = longest
   }
 
   /** Undefined: it is not remembered. */
@@ -34,7 +38,7 @@ export class CommandMemory<Answer> {
   remember(binary: string, args: string, answer: Answer): void {
     const length = binary.length + args.length
     if (length <= SHORT_LENGTH) this.#rememberShort(binary, args, answer)
-    else if (length <= LONG_LENGTH) {
+    else if (length <= this.#longest) {
       this.#long.unshift({ binary, args, answer })
       if (this.#long.length > MAX_LONG) this.#long.pop()
     }

@@ -29,7 +29,7 @@ export function escapeForeign(text: string, maxRunes = Number.POSITIVE_INFINITY)
 /** Cut to so many Unicode code points, the last one `…` when something was cut. */
 export function cutRunes(text: string, maxRunes: number): string {
   if (text.length <= maxRunes) return text
-  const runes = Array.from(text)
+  const runes = Array.from(maxRunes === Number.POSITIVE_INFINITY ? text : text.slice(0, 2 * maxRunes + 1))
   return runes.length <= maxRunes ? text : `${runes.slice(0, Math.max(0, maxRunes - 1)).join('')}${ELLIPSIS}`
 }
 

@@ -15,6 +15,9 @@ import type { ExecFacts, ExecSighting } from './tool-sighting.js'
 /** Command lines that say nothing, and those that say something, with all that they run. */
 const MAX_HARMLESS = 8_192
 const MAX_TELLING = 1_024
+/** In characters. Of those that say nothing only the text is kept; what the others run takes fifty times as much. */
+const LONGEST_HARMLESS = 131_072
+const LONGEST_TELLING = 8_192
 /** Circumstances of one command line of which the answer is kept: probes, parents, images. */
 const MAX_CASES = 8
 /** Facts with longer names are judged anew each time. */
@@ -31,8 +34,8 @@ const NOTHING: readonly ExecSighting[] = []
 
 /** An `inspectExec` with a memory of its own, which is bounded. */
 export function createExecInspector(catalogue: ToolCatalogue): ExecInspector {
-  const harmless = new CommandMemory<true>(MAX_HARMLESS)
-  const telling = new CommandMemory<TellingCommand>(MAX_TELLING)
+  const harmless = new CommandMemory<true>(MAX_HARMLESS, LONGEST_HARMLESS)
+  const telling = new CommandMemory<TellingCommand>(MAX_TELLING, LONGEST_TELLING)
   const isHarmless = createHarmlessTest(catalogue)
   const inspectOther = (facts: ExecFacts, args: string): readonly ExecSighting[] => {
     const known = telling.recall(facts.binary, args)

@@ -2,6 +2,7 @@
 
 import { KnownError } from '../errors.js'
 import { compileGlob, type GlobMatcher } from './glob.js'
+import { ownText } from './own-text.js'
 import type { RuntimeTools } from './policy-draft.js'
 import { nearestWord } from './policy-problem.js'
 import {
@@ -128,9 +129,10 @@ export function matchTool(table: NameTable, binary: string): NameMatch | undefin
   const { memo } = table
   const known = memo.get(binary)
   if (known !== undefined || memo.has(binary)) return known
-  const match = matchName(table, basename(binary))
+  const own = ownText(binary)
+  const match = matchName(table, basename(own))
   if (memo.size >= MEMO_SIZE) memo.clear()
-  memo.set(binary, match)
+  memo.set(own, match)
   return match
 }
 

@@ -9,7 +9,7 @@ import { detectCoverage } from '../../src/correlator/coverage-detection.js'
 import { createDetectionContext, type DetectionTools } from '../../src/correlator/detection-context.js'
 import { createDetector } from '../../src/correlator/detector.js'
 import { detectDrift } from '../../src/correlator/drift-detection.js'
-import { decodeEvent, type ExecEvent } from '../../src/correlator/exec-event.js'
+import { decodeEvent, type EventPod, type ExecEvent } from '../../src/correlator/exec-event.js'
 import { FindingStore } from '../../src/correlator/finding-store.js'
 import { detectImage } from '../../src/correlator/image-detection.js'
 import { detectTool } from '../../src/correlator/tool-detection.js'
@@ -27,8 +27,10 @@ import { createEventDecoder } from '../support/line-reader.js'
 import { policyOf } from '../support/policies.js'
 import { fc } from '../support/properties.js'
 import { FILES, linesOf } from '../support/recorded-lines.js'
+import { settledHeap } from '../support/settled-heap.js'
 
 const HOUR = 3_600_000
+const MEGABYTE = 1_000_000
 const EXCEPTED = policyOf({
   allow: ['registry.k8s.io/*', 'docker.io/library/*'],
   tags: { deny: ['7'] },
@@ -71,6 +73,51 @@ t.test('findings are the same when every line is parsed and every event judged a
     }
   }
 })
+
+t.test('no finding and no memory holds on to the long command lines that they say something about', async t => {
+  const policy = policyOf({ allow: ['registry.k8s.io/*'] })
+  const tools: DetectionTools = {
+    policy,
+    catalogue: await loadToolCatalogue(policy.runtime),
+    admissions: createAdmissionLookup(undefined, () => 0),
+    asOf: undefined,
+    policyPaths: [],
+  }
+  const detect = createDetector(tools)
+  const store = new FindingStore(policy)
+  // The scanner gives out the same object for as long as it remembers a container.
+  const pods: EventPod[] = []
+  const observe = (index: number): void => {
+    for (const [binary, text] of longCommands(index)) {
+      const pod = podOf({ workload: `web-${index}`, uid: `uid-${index}` })
+      // Decoded: its strings are its own, and flat, as those of a source are.
+      const decoded = decodeEvent(lineOf(eventOf({ binary, arguments: `${text} ${'x'.repeat(MEGABYTE)}` })))
+      assert(decoded.type === 'exec')
+      const event = { ...decoded.event, pod }
+      for (const observation of detect(event)) store.observe(event, observation)
+      pods.push(pod)
+    }
+  }
+  for (let index = 0; index < 2; index += 1) observe(index)
+  const before = settledHeap()
+  for (let index = 2; index < 22; index += 1) observe(index)
+  const growth = settledHeap() - before
+  t.equal(pods.length, 132)
+  t.ok(store.takeUpdates().length >= 100)
+  t.ok(growth < 10 * MEGABYTE, `grew by ${growth} bytes over 120 command lines of a megabyte each`)
+})
+
+/** Tools by their name, in a shell's text, by what they say, fetched; a program of no file; names that nobody knows. */
+function longCommands(index: number): readonly (readonly [string, string])[] {
+  return [
+    ['/usr/bin/hydra', `-l root ${index}`],
+    ['/bin/sh', `-c "exec /opt/some-folder-${index}/nmap-7.94-static -sS 10.0.0.${index}"`],
+    ['/opt/program-of-no-name', `--donate-level=1 ${index} -o stratum+tcp://pool:1`],
+    ['/bin/bash', `-c "curl -O http://host-${index}.example/sqlmap.zip ; another-program-${index}`],
+    ['/dev/fd/7', `${index}`],
+    ['/usr/bin/env', `a-program-that-nobody-has-ever-seen-${index}`],
+  ]
+}
 
 function clock(): () => number {
   let now = 0

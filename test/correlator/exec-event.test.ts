@@ -6,7 +6,7 @@ import { gunzipSync } from 'node:zlib'
 import t from 'tap'
 import { readExecEvents } from '../../src/correlator/event-stream.js'
 import { type DecodedEvent, decodeEvent, type ExecEvent } from '../../src/correlator/exec-event.js'
-import { bytesOf, LineSplitter, type SplitLine } from '../../src/correlator/line-splitter.js'
+import { bytesOf, LineSplitter, MAX_LINE_BYTES, type SplitLine } from '../../src/correlator/line-splitter.js'
 import { createStreamStats } from '../../src/correlator/stream-stats.js'
 import { eventOf, lineOf, sourceOf } from '../support/events.js'
 import { assertProperty, fc } from '../support/properties.js'
@@ -181,6 +181,30 @@ t.test('lines are the same, however the bytes are cut', async t => {
 
 function textOf(line: SplitLine): string {
   return line.type === 'line' ? bytesOf(line).toString('latin1') : 'too long'
+}
+
+t.test('a line is whole however long it is, in chunks of any size', async t => {
+  const lengths = [1, 131_072, 131_073, 262_144, 262_145, 299_999, 300_000, 300_001, 699_999, 700_000, 700_001]
+  const numbers = Buffer.from(Uint32Array.from({ length: 200_000 }, (_, index) => index | 0x80808080).buffer)
+  const text = Buffer.concat(lengths.flatMap(length => [numbers.subarray(0, length), Buffer.of(0x0a)]))
+  for (const max of [300_000, 700_000, MAX_LINE_BYTES]) {
+    const expected = lengths.map(length => (length > max ? 'too long' : length))
+    for (const size of [65_536, 100_003, 262_144, 262_145, 1_000_000]) {
+      const splitter = new LineSplitter(max)
+      const chunks = Array.from({ length: Math.ceil(text.length / size) }, (_, index) => index * size)
+      const seen = chunks.flatMap(at =>
+        splitter.push(Buffer.from(text.subarray(at, at + size))).map(line => wholeLength(line, numbers)),
+      )
+      assert.deepEqual(seen, expected, `at most ${max} bytes, ${size} at once`)
+    }
+  }
+  t.pass()
+})
+
+function wholeLength(line: SplitLine, content: Buffer): number | string {
+  if (line.type === 'too-long') return 'too long'
+  const bytes = bytesOf(line)
+  return bytes.equals(content.subarray(0, bytes.length)) ? bytes.length : 'damaged'
 }
 
 t.test('line separators of Unicode end no line', async t => {

@@ -128,7 +128,7 @@ t.test('a program is called plain only when a whole look finds nothing, whatever
 })
 
 t.test('command lines are told apart by both strings, and forgotten within bounds', async t => {
-  const memory = new CommandMemory<number>(100)
+  const memory = new CommandMemory<number>(100, 131_072)
   const long = 'x'.repeat(2_000)
   memory.remember('/a', 'b', 1)
   memory.remember('/a', '', 2)
