@@ -1,7 +1,8 @@
 /** One finding while it is in memory: what changes with each sighting, beside what was said when it was raised. */
 
 import type { ExecEvent } from './exec-event.js'
-import { type Finding, podSampleOf, sampleOf } from './finding.js'
+import type { Finding } from './finding.js'
+import { podSampleOf, sampleOf } from './finding-text.js'
 import type { Certainty } from './image-use.js'
 import type { Observation, Suppression } from './observation.js'
 

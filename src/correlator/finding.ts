@@ -5,18 +5,15 @@
 
 import { createHash } from 'node:crypto'
 import { type CompiledPolicy, cutRunes, type ToolMatch, toVerdictJson, type VerdictJson } from '../policy/index.js'
-import type { EventPod, ExecEvent } from './exec-event.js'
+import type { ExecEvent } from './exec-event.js'
 import type { AdmissionExplanation } from './explanation.js'
+import { basename, cut, MAX_IMAGE, MAX_NAME, MAX_PROCESS, sampleOf } from './finding-text.js'
 import type { Certainty } from './image-use.js'
 import type { FindingKind, Observation, Severity, Suppression } from './observation.js'
 
 /** Raised when a field changes its meaning or goes; new fields do not raise it. */
 export const FINDING_SCHEMA = 1
 
-/** Bounds for what is kept of foreign text, in characters: a command line may have 300,000. */
-const MAX_PROCESS = 1024
-const MAX_NAME = 512
-const MAX_IMAGE = 4096
 const FINGERPRINT_LENGTH = 16
 
 /** What a risk score counts for, or against: the fields of Splunk's risk framework. */
@@ -93,28 +90,6 @@ export interface Finding {
   readonly remarks: readonly string[]
   readonly remedy: string
   readonly nextCommand: string
-}
-
-/** The path's last part, as Splunk's `process_name` has it. */
-export function basename(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1)
-}
-
-/** Binary and arguments in one string. */
-export function commandLineOf(event: Pick<ExecEvent, 'binary' | 'arguments'>): string {
-  return event.arguments === undefined ? event.binary : `${event.binary} ${event.arguments}`
-}
-
-/** A command line, cut to what a finding keeps of it. */
-export function sampleOf(event: ExecEvent): string {
-  // Cut before joining: the arguments may be megabytes.
-  const shortened = { binary: event.binary.slice(0, MAX_PROCESS), arguments: event.arguments?.slice(0, MAX_PROCESS) }
-  return cutRunes(commandLineOf(shortened), MAX_PROCESS)
-}
-
-/** A pod's name, cut to what a finding keeps of it. */
-export function podSampleOf({ name }: EventPod): string {
-  return cutRunes(name, MAX_NAME)
 }
 
 /** What makes two observations the same finding, as one text; see `fingerprintOf`. */
@@ -249,8 +224,4 @@ function ownerOf({ pod, docker, nodeName }: ExecEvent): Finding['owner'] {
   // Older agents name no workload; a bare pod is its own owner.
   if (pod.workload === undefined) return { kind: 'Pod', name: cutRunes(pod.name, MAX_NAME) }
   return { kind: cut(pod.workloadKind, MAX_NAME) ?? '', name: cutRunes(pod.workload, MAX_NAME) }
-}
-
-function cut(text: string | undefined, maxRunes: number): string | undefined {
-  return text === undefined ? undefined : cutRunes(text, maxRunes)
 }

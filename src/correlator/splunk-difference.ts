@@ -3,7 +3,7 @@
 import { matchTool } from '../policy/index.js'
 import { createDetectionContext, type DetectionTools } from './detection-context.js'
 import type { ExecEvent } from './exec-event.js'
-import { basename } from './finding.js'
+import { basename } from './finding-text.js'
 import { detectImage } from './image-detection.js'
 import type { SplunkDetection } from './splunk-rows.js'
 import { detectTool } from './tool-detection.js'

@@ -7,7 +7,7 @@
 
 import type { CompiledPolicy } from '../policy/index.js'
 import type { ExecEvent } from './exec-event.js'
-import { basename, commandLineOf } from './finding.js'
+import { basename, commandLineOf } from './finding-text.js'
 
 type FieldValue = string | number
 
