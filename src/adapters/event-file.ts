@@ -3,10 +3,9 @@
 import { createReadStream } from 'node:fs'
 import { open, stat } from 'node:fs/promises'
 import type { EventSource, SourcePart } from '../correlator/event-source.js'
-import { KnownError } from '../errors.js'
-import { escapeForeign } from '../policy/index.js'
 import { type DescriptorBytes, openDescriptor } from './descriptor-bytes.js'
-import { decompress, GZIP_MAGIC, isZlibError } from './gzip-stream.js'
+import { GzipDamage } from './gzip-members.js'
+import { decompress, GZIP_MAGIC } from './gzip-stream.js'
 import { withIdleParts } from './idle-parts.js'
 import { asUnreadable, reasonOf, unreadable } from './text-file.js'
 
@@ -29,6 +28,11 @@ export interface EventFileOptions {
   readonly isBufferReused?: boolean
   /** Standard input is followed: an idle part comes each time that it was quiet for so many milliseconds. Default: none. */
   readonly idleMs?: number
+  /**
+   * A file whose gzip data is damaged is read up to there, and what follows is a gap, dated by this clock of the machine, in
+   * milliseconds since the epoch. Default: it is an error.
+   */
+  readonly damageClock?: () => number
 }
 
 /**
@@ -55,7 +59,8 @@ export async function measureEventFiles(paths: readonly string[]): Promise<numbe
 /**
  * Read files to their ends, one after the other; `-` is standard input.
  *
- * @throws KnownError FILE_UNREADABLE for a file that cannot be read, or whose gzip data is damaged.
+ * @throws KnownError FILE_UNREADABLE for a file that cannot be read, or whose gzip data is damaged: with a `damageClock` only
+ *   when nothing can be read before the damage.
  */
 export async function* readEventFiles(paths: readonly string[], options: EventFileOptions): EventSource {
   for (const path of paths) {
@@ -68,13 +73,13 @@ export async function* readEventFiles(paths: readonly string[], options: EventFi
 }
 
 async function* readFile(path: string, options: EventFileOptions): AsyncGenerator<SourcePart> {
-  const { signal, onRead } = options
+  const { signal } = options
   if (options.isBufferReused === true && (await isPlain(path))) {
     yield* readPlain(path, options)
     return
   }
   const stream = createReadStream(path, { highWaterMark: READ_BYTES, signal })
-  yield* readStream(stream, path, signal, onRead)
+  yield* readStream(stream, path, options)
 }
 
 /** Whether it may be opened more than once, and is not gzipped. */
@@ -116,7 +121,7 @@ async function orUnreadable<Value>(path: string, work: () => Promise<Value>): Pr
 }
 
 async function* readStdin(options: EventFileOptions): AsyncGenerator<SourcePart> {
-  const { stdin, signal, onRead, idleMs } = options
+  const { stdin, signal, idleMs } = options
   if (signal.aborted) return
   const descriptor = openPlainly(options)
   const stop = (): void => {
@@ -126,7 +131,7 @@ async function* readStdin(options: EventFileOptions): AsyncGenerator<SourcePart>
   signal.addEventListener('abort', stop, { once: true })
   try {
     const bytes = descriptor === undefined ? stdin : withoutSharing(descriptor)
-    const parts = readStream(bytes, STDIN_NAME, signal, onRead)
+    const parts = readStream(bytes, STDIN_NAME, options)
     yield* idleMs === undefined ? parts : withIdleParts(parts, idleMs, stop)
   } finally {
     signal.removeEventListener('abort', stop)
@@ -150,18 +155,16 @@ async function* withoutSharing(bytes: AsyncIterable<Buffer>): AsyncGenerator<Buf
 async function* readStream(
   stream: AsyncIterable<Buffer | string>,
   name: string,
-  signal: AbortSignal,
-  onRead: EventFileOptions['onRead'],
+  { signal, onRead, damageClock }: EventFileOptions,
 ): AsyncGenerator<SourcePart> {
   try {
     for await (const bytes of decompress(counted(stream, onRead))) yield { type: 'bytes', bytes }
   } catch (cause) {
     if (signal.aborted) return
-    throw isZlibError(cause)
-      ? new KnownError('FILE_UNREADABLE', `cannot read ${escapeForeign(name, 300)}: its gzip data is damaged`, {
-          cause,
-        })
-      : unreadable(name, reasonOf(cause), cause)
+    if (!(cause instanceof GzipDamage)) throw unreadable(name, reasonOf(cause), cause)
+    const detail = `its gzip data is damaged: ${cause.message}`
+    if (!cause.isReadableBefore || damageClock === undefined) throw unreadable(name, detail, cause)
+    yield { type: 'gap', gap: { code: 'file-damaged', source: name, from: undefined, to: damageClock(), detail } }
   }
 }
 

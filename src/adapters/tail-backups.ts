@@ -7,6 +7,7 @@
 import { type FileHandle, open, readdir, stat } from 'node:fs/promises'
 import { basename, dirname, extname, join } from 'node:path'
 import { HEAD_BYTES, type Head, headOf } from './checkpoint.js'
+import { GzipDamage } from './gzip-members.js'
 import { decompress } from './gzip-stream.js'
 import { countLeadingNuls } from './tail-cursor.js'
 import { isMissing, reasonOf, unreadable } from './text-file.js'
@@ -171,15 +172,19 @@ async function lookAt(path: string, known: ReadonlyMap<string, Backup>): Promise
   return { path, identity, version, key: `unreadable:${identity}:${stats.size}`, start: 0, head: undefined }
 }
 
-/** @throws when it cannot be read, or another file has its name by now. */
+/** Up to damage, if there is any. @throws when nothing can be read, or another file has its name by now. */
 async function readHead(path: string, identity: string): Promise<{ start: number; head: Buffer }> {
   let start = 0
   let head = Buffer.alloc(0)
-  for await (const bytes of readBackup({ path, identity }, 0)) {
-    const nuls = head.length === 0 ? countLeadingNuls(bytes) : 0
-    start += nuls
-    head = Buffer.concat([head, bytes.subarray(nuls, nuls + HEAD_BYTES - head.length)])
-    if (head.length === HEAD_BYTES) break
+  try {
+    for await (const bytes of readBackup({ path, identity }, 0)) {
+      const nuls = head.length === 0 ? countLeadingNuls(bytes) : 0
+      start += nuls
+      head = Buffer.concat([head, bytes.subarray(nuls, nuls + HEAD_BYTES - head.length)])
+      if (head.length === HEAD_BYTES) break
+    }
+  } catch (cause) {
+    if (!(cause instanceof GzipDamage) || head.length === 0) throw cause
   }
   return { start, head }
 }

@@ -43,7 +43,8 @@ export async function probeSource({ source }: SourceOptions): Promise<void> {
 /** @param from where the run before ended. */
 export function openSource(options: SourceOptions, from: SourcePosition | undefined, io: CommandIo): EventSource {
   const { stdin, stderr, signal, now } = io
-  if (options.source === '-') return readEventFiles(['-'], { stdin, signal, idleMs: IDLE_MS, isBufferReused: true })
+  if (options.source === '-')
+    return readEventFiles(['-'], { stdin, signal, idleMs: IDLE_MS, isBufferReused: true, damageClock: now })
   const { scheme, rest } = partsOf(options.source)
   if (scheme === 'grpc') return openGrpc(rest, options, from, io)
   return tailFile(rest, {

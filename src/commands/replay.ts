@@ -57,9 +57,9 @@ async function replay(files: readonly string[], options: ReplayOptions, io: Comm
   const policy = await loadPolicyAloud(options.policy, io)
   const totalBytes = await measureEventFiles(files)
   const progress = createProgress(io.stderr, totalBytes, io.now)
-  const { stdin, signal } = io
+  const { stdin, signal, now: damageClock } = io
   settleForStream()
-  const source = readEventFiles(files, { stdin, signal, onRead: progress.onRead, isBufferReused: true })
+  const source = readEventFiles(files, { stdin, signal, onRead: progress.onRead, isBufferReused: true, damageClock })
   const stats = createStreamStats()
   const output =
     options.output === 'splunk'

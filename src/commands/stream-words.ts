@@ -60,7 +60,7 @@ export function describeStream(stats: StreamStats): string {
   const lines = missed.flatMap(([count, words], index) =>
     count === 0 ? [] : [`${number(count)} ${nouns[index]} ${words}`],
   )
-  return [read, ...lines].map(text => `sallyport: ${text}\n`).join('')
+  return [read, ...lines, ...stats.gaps].map(text => `sallyport: ${text}\n`).join('')
 }
 
 function sampleOf({ malformedSamples }: StreamStats): string {

@@ -19,15 +19,25 @@ export interface SourceGap {
    * - `rotated-away`: a file was deleted before it was read to its end, or before it was seen at all.
    * - `truncated`: a file was emptied, and no copy of what it held was found beside it.
    * - `backup-unreadable`: a rotated file is damaged or may not be read.
+   * - `backups-passed-over`: there were more unread rotated files than are looked at.
+   * - `file-damaged`: a finished file was read up to where its gzip data is damaged.
    * - `disconnected`: a stream broke off; it cannot be asked for what it sent meanwhile.
    */
-  readonly code: 'rotated-away' | 'truncated' | 'backup-unreadable' | 'disconnected'
+  readonly code:
+    | 'rotated-away'
+    | 'truncated'
+    | 'backup-unreadable'
+    | 'backups-passed-over'
+    | 'file-damaged'
+    | 'disconnected'
   /** What it is about: a path or an address. */
   readonly source: string
   /** When the source was last known to be read without a gap, in milliseconds since the epoch; undefined: not known. */
   readonly from: number | undefined
   /** When it was read again, in milliseconds since the epoch. */
   readonly to: number
+  /** Half a sentence more, safe to print. */
+  readonly detail?: string
 }
 
 /**

@@ -5,7 +5,7 @@ import type { EventSource, SourceGap, SourcePart, SourcePosition } from './event
 import { decodeEvent, type ExecEvent, findGluedEvent } from './exec-event.js'
 import { LineSplitter, MAX_LINE_BYTES, type SplitLine } from './line-splitter.js'
 import { MAX_SCANNED_LINE } from './scan-records.js'
-import { countMalformed, countOther, type StreamStats } from './stream-stats.js'
+import { countMalformed, countOther, noteGap, type StreamStats } from './stream-stats.js'
 
 const NEWLINE = 0x0a
 const NEWLINE_BYTE = Buffer.of(NEWLINE)
@@ -70,8 +70,10 @@ class LineReader implements LineTaker {
         this.#readJoined(this.#splitter.end())
         if (this.#line > 0 && this.#known === 0) this.#stats.strangeSources.push(this.#source)
         break
-      case 'idle':
       case 'gap':
+        noteGap(this.#stats, part.gap)
+        break
+      case 'idle':
         break
     }
     return this.#events

@@ -73,11 +73,12 @@ function agentPhrase(code: AgentLossCode): string {
   }
 }
 
-export function gapObservation({ code, source, from, to }: SourceGap): Observation {
+export function gapObservation({ code, source, from, to, detail }: SourceGap): Observation {
   const name = escapeForeign(source, 300)
   const span = `${from === undefined ? 'an unknown time' : iso(from)} and ${iso(to)}`
   const observation = lossOf(code, 'medium', `${phraseOf(code)} (${name})`, remedyFor(code))
-  return { ...observation, remarks: [`events between ${span} may be missing`] }
+  const remarks = [`events between ${span} may be missing`, ...(detail === undefined ? [] : [detail])]
+  return { ...observation, remarks }
 }
 
 function phraseOf(code: SourceGap['code']): string {
@@ -88,12 +89,18 @@ function phraseOf(code: SourceGap['code']): string {
       return 'the export was emptied before it was read to its end'
     case 'backup-unreadable':
       return 'a rotated file of the export cannot be read'
+    case 'backups-passed-over':
+      return 'more rotated files had not been read than are looked at, and the oldest were passed over'
+    case 'file-damaged':
+      return 'a file of the export is damaged: what stands behind the damage was not read'
     case 'disconnected':
       return 'the stream broke off, and the agent does not send again what it sent meanwhile'
   }
 }
 
 function remedyFor(code: SourceGap['code']): string {
+  if (code === 'file-damaged') return 'get the file again from where it was copied or compressed, and replay it'
+  if (code === 'backups-passed-over') return 'replay those files, which stand in the same folder; keep fewer there'
   if (code === 'disconnected') return 'read the export file instead, which can be read again'
   return 'let the agent keep more and larger files (exportFileMaxSizeMB, exportFileMaxBackups), and Sallyport run without pauses'
 }

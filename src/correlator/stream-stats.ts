@@ -1,5 +1,8 @@
 /** What was read and what could not be: the numbers behind the closing words of a run. */
 
+import { escapeForeign } from '../policy/index.js'
+import type { SourceGap } from './event-source.js'
+
 /** More names than this are counted under `…`: a hostile file must not grow the table. */
 const MAX_TYPE_NAMES = 32
 const MAX_SAMPLES = 5
@@ -33,6 +36,8 @@ export interface StreamStats {
   tooLongLines: number
   /** Events that the agent's own rate limit dropped, as it reports. */
   droppedByAgent: number
+  /** What is missing of sources, each in a sentence that is safe to print; the first few. */
+  gaps: string[]
   /** Sources with lines, none of which is an event. */
   strangeSources: string[]
   /** Findings that were given out and forgotten because there were too many. */
@@ -54,6 +59,7 @@ export function createStreamStats(): StreamStats {
     malformedSamples: [],
     tooLongLines: 0,
     droppedByAgent: 0,
+    gaps: [],
     strangeSources: [],
     evictedFindings: 0,
   }
@@ -63,6 +69,12 @@ export function countOther(stats: StreamStats, name: string, times = 1): void {
   const isKnown = stats.otherEvents.has(name) || stats.otherEvents.size < MAX_TYPE_NAMES
   const key = isKnown ? name : '…'
   stats.otherEvents.set(key, (stats.otherEvents.get(key) ?? 0) + times)
+}
+
+/** Of a gap without details the finding says all. */
+export function noteGap(stats: StreamStats, { source, detail }: SourceGap): void {
+  if (detail === undefined || stats.gaps.length >= MAX_SAMPLES) return
+  stats.gaps.push(`${escapeForeign(source, 300)}: ${detail}`)
 }
 
 export function countMalformed(stats: StreamStats, sample: MalformedSample): void {

@@ -13,7 +13,7 @@ import { tailFile } from '../../src/adapters/file-tail.js'
 import { loadSplunkToolNames } from '../../src/adapters/splunk-macro-file.js'
 import { createBackupFolder, readBackup } from '../../src/adapters/tail-backups.js'
 import { writeText } from '../../src/adapters/write-text.js'
-import type { EventSource, SourcePart, SourcePosition } from '../../src/correlator/event-source.js'
+import type { EventSource, SourceGap, SourcePart, SourcePosition } from '../../src/correlator/event-source.js'
 import { LineSplitter, bytesOf as lineBytesOf } from '../../src/correlator/line-splitter.js'
 
 const NEVER = new AbortController().signal
@@ -54,7 +54,8 @@ t.test('finished files', async t => {
     one: 'x',
     'gzip-without-a-name': gzipSync(`a\n${long}\n`),
     'two-members.gz': Buffer.concat([gzipSync('a\n'), gzipSync('b\n')]),
-    'damaged.gz': gzipSync(long).subarray(0, 1000),
+    'damaged.gz': gzipSync(`a\nb\n${long}`).subarray(0, 1000),
+    'garbage.gz': Buffer.concat([gzipSync('a\nb'), Buffer.from('garbage')]),
     'junk.gz': Buffer.from([0x1f, 0x8b, 0, 1, 2, 3, 4, 5, 6, 7]),
     folder: {},
   })
@@ -73,9 +74,30 @@ t.test('finished files', async t => {
   })
 
   t.test('that are damaged are an error that names them', async t => {
-    for (const name of ['damaged.gz', 'junk.gz']) {
+    for (const name of ['damaged.gz', 'garbage.gz', 'junk.gz']) {
       await t.rejects(all(files([at(name)])), { code: 'FILE_UNREADABLE', message: new RegExp(name) })
     }
+  })
+
+  t.test('that are damaged are read up to there where that is wanted, and the rest is a gap', async t => {
+    const gaps: SourceGap[] = []
+    const readable = async function* (name: string): EventSource {
+      const options = { stdin: Readable.from([]), signal: NEVER, isBufferReused: true, damageClock: () => 7 }
+      for await (const part of readEventFiles([at(name), at('one')], options)) {
+        if (part.type === 'gap') gaps.push(part.gap)
+        yield part
+      }
+    }
+    const damaged = await all(linesOf(readable('damaged.gz')))
+    t.same(damaged.slice(0, 2), ['a', 'b'])
+    t.ok(damaged[2] && long.startsWith(damaged[2]), 'a line that was cut')
+    t.same(damaged.slice(3), ['=', 'x', '='], 'the next file is read')
+    t.same(await all(linesOf(readable('garbage.gz'))), ['a', 'b', '=', 'x', '='])
+    t.match(gaps, [
+      { code: 'file-damaged', source: at('damaged.gz'), to: 7, detail: /its gzip data is damaged: it ends too early/ },
+      { code: 'file-damaged', source: at('garbage.gz'), to: 7, detail: /behind its end/ },
+    ])
+    await t.rejects(all(linesOf(readable('junk.gz'))), { code: 'FILE_UNREADABLE' }, 'nothing could be read')
   })
 
   t.test('are checked before any is read', async t => {
@@ -408,6 +430,7 @@ t.test('what may have been missed is a gap', async t => {
     const { signal } = new AbortController()
     const onBadPosition = (problem: string) => problems.push(problem)
     const gaps: string[] = []
+    let text = ''
     let position = from
     for await (const part of tailFile(path, {
       fromStart: true,
@@ -419,9 +442,10 @@ t.test('what may have been missed is a gap', async t => {
     })) {
       if (part.position !== undefined) position = part.position
       if (part.type === 'gap') gaps.push(part.gap.code)
+      if (part.type === 'bytes') text += part.bytes.toString()
       if (part.type === 'idle') break
     }
-    return { gaps, position }
+    return { gaps, text, position }
   }
 
   t.test('when the file that was read is gone, emptied or damaged', async t => {
@@ -433,11 +457,21 @@ t.test('what may have been missed is a gap', async t => {
     t.same((await read(path, first.position)).gaps, ['truncated'])
     await writeFile(`${path}.1`, gzipSync('a\n').subarray(0, 15))
     const second = await read(path, first.position)
-    t.same(second.gaps, ['truncated', 'backup-unreadable'])
+    t.same(second.gaps, ['backup-unreadable'], 'it is the copy, up to where it is damaged')
     t.same((await read(path, second.position)).gaps, [], 'said once')
     await writeFile(`${path}.new`, 'c\n')
     await rename(`${path}.new`, path)
     t.same((await read(path, second.position)).gaps, ['rotated-away'])
+  })
+
+  t.test('and what stands before damage is read', async t => {
+    const path = join(t.testdir({ log: 'a\n' }), 'log')
+    const { position } = await read(path)
+    await rm(path)
+    await writeFile(`${path}.1.gz`, Buffer.concat([gzipSync('a\nb\nc\n'), Buffer.from('garbage')]))
+    await writeFile(path, 'd\n')
+    const { gaps, text } = await read(path, position)
+    t.same({ gaps, text }, { gaps: ['backup-unreadable'], text: 'b\nc\nd\n' })
   })
 
   t.test('and a position that cannot be used is said and left', async t => {

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { gunzipSync } from 'node:zlib'
+import { gunzipSync, gzipSync } from 'node:zlib'
 import type { Command } from 'commander'
 import t from 'tap'
 import { openFindingStore } from '../../src/adapters/finding-store-file.js'
@@ -16,7 +16,7 @@ import { correlateCommand } from '../../src/commands/correlate.js'
 import { renderFindings } from '../../src/commands/finding-table.js'
 import { replayCommand } from '../../src/commands/replay.js'
 import { KnownError } from '../../src/errors.js'
-import { eventOf, lineOf, podOf } from '../support/events.js'
+import { containerOf, eventOf, lineOf, podOf } from '../support/events.js'
 import { findingOf } from '../support/findings.js'
 
 const FIXTURES = fileURLToPath(new URL('../fixtures/', import.meta.url))
@@ -137,6 +137,21 @@ t.test('replay', async t => {
     for (const time of ['2024-02-29', '2026-11-22T08:00Z', '2026-11-22T08:00:00.123456789+02:00']) {
       t.match(await replay(['--as-of', time, at('clean.jsonl')]), { code: 0 }, time)
     }
+  })
+
+  t.test('a gzipped file that was cut off is used up to there, and the loss is told', async t => {
+    const line = `${lineOf(eventOf())}\n`
+    const path = join(t.testdir({ 'cut.gz': gzipSync(line.repeat(500)).subarray(0, -9) }), 'cut.gz')
+    const { code, stdout, stderr } = await replay(['-o', 'json', path])
+    t.equal(code, 1)
+    t.match(stderr, /cut\.gz: its gzip data is damaged: it ends too early\n/)
+    const [image, ...coverage] = rows(stdout)
+    t.match(image, { kind: 'non-allowlisted-image' })
+    t.ok(Number(image?.['count']) >= 499)
+    t.match(coverage, [{ kind: 'coverage', code: 'file-damaged', remarks: [/may be missing/, /too early/] }])
+    const allowed = `${lineOf(eventOf({ pod: podOf({ container: containerOf({ imageName: 'nginx:1' }) }) }))}\n`
+    const other = join(t.testdir({ 'behind.gz': Buffer.concat([gzipSync(allowed), Buffer.from('x')]) }), 'behind.gz')
+    t.match(await replay([other]), { code: 0, stderr: /behind its end/ })
   })
 
   t.test('-o json prints one finding a line, the same from a file, from gzip and from standard input', async t => {
