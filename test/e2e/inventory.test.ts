@@ -27,7 +27,7 @@ const LABELS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 }
 
 async function until(t: Test, what: string, isSo: () => boolean): Promise<void> {
-  const deadline = Date.now() + 30_000
+  const deadline = Date.now() + 60_000
   while (!isSo() && Date.now() < deadline) await sleep(10)
   t.ok(isSo(), what)
 }

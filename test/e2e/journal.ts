@@ -21,7 +21,7 @@ export function findRecord(directory: string, fields: Partial<DecisionRecord>): 
   const isWanted = ({ record }: CountedRecord) => wanted.every(([key, value]) => Reflect.get(record, key) === value)
   const find = () => readJournal(directory).find(isWanted)
   return eventually(`a record with ${JSON.stringify(fields)}`, find, {
-    timeoutMs: 10_000,
+    timeoutMs: 60_000,
     evidence: () =>
       readJournal(directory)
         .map(({ record }) => JSON.stringify(record))

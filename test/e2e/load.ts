@@ -10,6 +10,8 @@ const PAUSE_MS = 10
 export interface LoadAnswer {
   /** Milliseconds since the epoch. */
   readonly askedAt: number
+  /** When its answer was whole. */
+  readonly answeredAt: number
   readonly status: number
   readonly body: unknown
 }
@@ -27,7 +29,8 @@ export function startLoad(server: ApiServer, namespace: string, image: string): 
     while (!isOver) {
       const askedAt = Date.now()
       const path = `/api/v1/namespaces/${namespace}/pods?dryRun=All`
-      answers.push({ askedAt, ...(await server.request('POST', path, pod({ generateName: 'load-' }, image))) })
+      const answer = await server.request('POST', path, pod({ generateName: 'load-' }, image))
+      answers.push({ askedAt, answeredAt: Date.now(), ...answer })
       await pause(PAUSE_MS)
     }
   }

@@ -9,7 +9,7 @@ import { kubeconfigOf } from './cluster-files.js'
 const PATH = '/api/v1/namespaces'
 
 async function until(t: Test, what: string, isSo: () => boolean): Promise<void> {
-  const deadline = Date.now() + 10_000
+  const deadline = Date.now() + 60_000
   while (!isSo() && Date.now() < deadline) await sleep(10)
   t.ok(isSo(), what)
 }

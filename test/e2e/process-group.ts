@@ -93,7 +93,7 @@ export async function eventually<T>(
   ask: () => Promise<T | undefined> | T | undefined,
   options: WaitOptions = {},
 ): Promise<T> {
-  const { timeoutMs = 30_000, evidence = () => '' } = options
+  const { timeoutMs = 60_000, evidence = () => '' } = options
   const deadline = Date.now() + timeoutMs
   for (;;) {
     const answer = await ask()

@@ -463,11 +463,12 @@ t.test('texts written without JSON.stringify are the same as with it', async () 
 t.test('an object with 20,000 images is answered within its limits and without a pause', async t => {
   const containers = Array.from({ length: 20_000 }, (_, at) => ({ name: `c${at}`, image: `evil.example/x:${at}` }))
   const { decision, subject } = judged(CORP_POLICY, pod({ containers }))
-  const start = performance.now()
+  const start = process.cpuUsage()
   const message = describeDenial(decision, subject, CORP_POLICY)
   t.match(message, /^20000 of 20000 images/)
   t.match(message, /\n- and 199\d\d more\n/)
-  t.ok(performance.now() - start < 2_000)
+  const { user, system } = process.cpuUsage(start)
+  t.ok(user + system < 2_000_000)
 })
 
 t.test('a verdict of the longest readable reference still fits', async t => {
