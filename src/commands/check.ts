@@ -2,6 +2,7 @@
 
 import { Command, Option } from 'commander'
 import { type Manifest, readManifests } from '../adapters/manifests.js'
+import { jsonLine } from '../correlator/json-line.js'
 import { KnownError } from '../errors.js'
 import {
   type CompiledPolicy,
@@ -73,9 +74,7 @@ async function check(options: CheckOptions, io: CommandIo): Promise<void> {
   if (skipped > 0)
     io.stderr.write(`skipped ${skipped} of ${manifests.length} objects: their kinds run no images that are judged\n`)
   const allowed = objects.every(object => object.allowed)
-  io.stdout.write(
-    options.output === 'json' ? `${JSON.stringify({ allowed, objects })}\n` : objects.map(describe).join(''),
-  )
+  io.stdout.write(options.output === 'json' ? jsonLine({ allowed, objects }) : objects.map(describe).join(''))
   io.setExitCode(allowed ? 0 : 1)
 }
 

@@ -1,6 +1,7 @@
 /** `sallyport explain --exec`: what a process really runs, step by step, and what of it is known. */
 
 import { loadToolCatalogue } from '../adapters/tool-catalogue-file.js'
+import { jsonLine } from '../correlator/json-line.js'
 import {
   type Command,
   type CommandLine,
@@ -66,7 +67,7 @@ function jsonOf(
     policy: policy.name,
     revision: policy.revision,
   }
-  return `${JSON.stringify(value)}\n`
+  return jsonLine(value)
 }
 
 function describe(

@@ -1,6 +1,7 @@
 /** `sallyport explain`: how one image is read and judged, and by which entry; or what a process really runs. */
 
 import { Command, Option } from 'commander'
+import { jsonLine } from '../correlator/json-line.js'
 import { bytesOf, LineSplitter } from '../correlator/line-splitter.js'
 import { KnownError } from '../errors.js'
 import {
@@ -71,9 +72,7 @@ async function explain(images: readonly string[], options: ExplainOptions, io: C
   for await (const image of isStream ? linesOf(io.stdin) : images) {
     const verdict = evaluate(policy, image, context)
     if (verdict.outcome === 'denied') isAllAdmitted = false
-    io.stdout.write(
-      asJson ? `${JSON.stringify(toVerdictJson(policy, verdict, namespace))}\n` : describe(policy, verdict, namespace),
-    )
+    io.stdout.write(asJson ? jsonLine(toVerdictJson(policy, verdict, namespace)) : describe(policy, verdict, namespace))
   }
   io.setExitCode(isAllAdmitted ? 0 : 1)
 }

@@ -10,9 +10,11 @@ const SHORT_ESCAPES: ReadonlyMap<string, string> = new Map([
   ['\r', '\\r'],
   ['\t', '\\t'],
 ])
-/** Cc controls, Cf format characters (bidi marks, zero widths, BOM), Zl/Zp separators, Co/Cn/Cs: nothing to see. */
-const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cn}\p{Cs}]/u
-const UNSAFE_ALL = new RegExp(UNSAFE.source, 'gu')
+/**
+ * Cc controls, Cf format characters (bidi marks, zero widths, BOM, tags), Zl/Zp separators, Co/Cn/Cs; and what has no looks of
+ * its own by Unicode's word (DI: variation selectors, fillers): nothing to see.
+ */
+const UNSAFE_ALL = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Co}\p{Cn}\p{Cs}\p{DI}]/gu
 const PLAIN_ASCII = /^[\x20-\x7e]*$/
 const ELLIPSIS = '…'
 
@@ -23,7 +25,12 @@ export function escapeForeign(text: string, maxRunes = Number.POSITIVE_INFINITY)
   if (text.length <= maxRunes && PLAIN_ASCII.test(text)) return text
   // Each escape makes the text longer: what stands behind the first maxRunes code units can never be shown.
   const bounded = maxRunes === Number.POSITIVE_INFINITY ? text : text.slice(0, 2 * maxRunes + 2)
-  return cutRunes(bounded.replace(UNSAFE_ALL, escapeCharacter), maxRunes)
+  return cutRunes(replaceUnsafe(bounded, escapeCharacter), maxRunes)
+}
+
+/** Of a text each character that nobody can see, or that a terminal or a line reader may act on. */
+export function replaceUnsafe(text: string, replacementOf: (character: string) => string): string {
+  return PLAIN_ASCII.test(text) ? text : text.replace(UNSAFE_ALL, replacementOf)
 }
 
 /** Cut to so many Unicode code points, the last one `…` when something was cut. */

@@ -346,6 +346,37 @@ t.test('hostile text is kept to a bound, and its JSON line is one safe line', as
   t.notMatch([finding.title, finding.remedy, finding.nextCommand].join(''), /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
 })
 
+t.test('a JSON line shows each character that nobody can see, and decodes to the same value', t => {
+  const ranges = [
+    [0x7f, 0x9f], // DEL and C1
+    [0xad, 0xad], // soft hyphen
+    [0x34f, 0x34f], // grapheme joiner
+    [0x115f, 0x1160], // fillers
+    [0x200b, 0x200f],
+    [0x2028, 0x202e],
+    [0x2060, 0x206f],
+    [0x3164, 0x3164], // filler
+    [0xfe00, 0xfe0f], // variation selectors
+    [0xfeff, 0xfeff],
+    [0xe000, 0xe010], // private use
+    [0x1d173, 0x1d17a], // musical format characters
+    [0xe0000, 0xe007f], // tags
+    [0xe0100, 0xe01ef], // more variation selectors
+    [0x10fffd, 0x10ffff],
+  ] as const
+  for (const [first, last] of ranges) {
+    for (let point = first; point <= last; point += 1) {
+      const value = { [`k${String.fromCodePoint(point)}`]: `a${String.fromCodePoint(point)}"\\z` }
+      const line = jsonLine(value)
+      t.ok(/^[\x20-\x7e]+\n$/.test(line), point.toString(16))
+      assert.deepEqual(JSON.parse(line), value)
+    }
+  }
+  const seen = { text: 'é 漢字 \u{1f600} ｱ', lone: '\ud800' }
+  t.equal(jsonLine(seen), `${JSON.stringify(seen)}\n`, 'what can be seen stays as it is')
+  t.end()
+})
+
 t.test('a suggested command runs nothing that a name holds', async t => {
   const pod = podOf({
     namespace: "a'; rm -rf / #",
