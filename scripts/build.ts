@@ -7,15 +7,21 @@
  * Names and lines stay as they are written, so that a stack can be read; nothing is made shorter. Packages stay where
  * they are installed, but for those that every command needs; their licences go into dist/LICENSES.txt. The
  * catalogue of tools and the rules beside it are checked here, and at a start only if they are not the same any more.
+ *
+ * A program that runs from the folder goes on: the files are made beside it and take their places one by one, each in one
+ * step, what is imported before whoever imports it. What the builds before left may still be wanted, and goes a day later.
  */
 
-import { chmod, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { chmod, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
 import { build, type Metafile } from 'esbuild'
 import { digestRules } from '../src/adapters/tool-catalogue-file.js'
 
 /** Directly below the package's root. */
 const OUT = process.argv[2] ?? 'dist'
+/** At the same depth, for the places that source maps name. */
+const NEW = `${OUT}-new-${process.pid}`
+const STALE_MS = 24 * 3_600_000
 /** What a process or a thread starts with; own-files.ts names the threads' files. */
 const ENTRIES = ['src/cli.ts', 'src/adapters/policy-worker.ts', 'src/adapters/journal-worker.ts']
 /** Packages without dependencies that every command needs at its start. */
@@ -25,11 +31,10 @@ const BANNER =
   "import { createRequire as createRequireOfNode } from 'node:module'; const require = createRequireOfNode(import.meta.url);"
 
 const { dependencies } = JSON.parse(await readFile('package.json', 'utf8'))
-await rm(OUT, { recursive: true, force: true })
 const { metafile } = await build({
   entryPoints: ENTRIES,
   outbase: 'src',
-  outdir: OUT,
+  outdir: NEW,
   bundle: true,
   splitting: true,
   chunkNames: '[name]-[hash]',
@@ -45,13 +50,39 @@ const { metafile } = await build({
   logLevel: 'warning',
 })
 checkPlaces(metafile)
-await writeFile(join(OUT, 'LICENSES.txt'), await licencesOf(metafile))
-await chmod(join(OUT, 'cli.js'), 0o755)
+await writeFile(join(NEW, 'LICENSES.txt'), await licencesOf(metafile))
+await chmod(join(NEW, 'cli.js'), 0o755)
+await takePlaces(await filesIn(NEW))
+await rm(NEW, { recursive: true })
+await removeStale()
+
+/** Chunks have the digest of what they hold in their names, so that none takes the place of another. */
+async function takePlaces(paths: readonly string[]): Promise<void> {
+  const entries = new Set(ENTRIES.map(path => relative('src', path).replace(/\.ts$/, '.js')))
+  const inOrder = [...paths.filter(path => !entries.has(path)), ...paths.filter(path => entries.has(path))]
+  for (const path of inOrder) {
+    await mkdir(dirname(join(OUT, path)), { recursive: true })
+    await rename(join(NEW, path), join(OUT, path))
+  }
+}
+
+/** What no build has made for a day. */
+async function removeStale(): Promise<void> {
+  for (const path of await filesIn(OUT)) {
+    const { mtimeMs } = await stat(join(OUT, path))
+    if (Date.now() - mtimeMs > STALE_MS) await rm(join(OUT, path), { force: true })
+  }
+}
+
+async function filesIn(folder: string): Promise<readonly string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  return entries.filter(entry => entry.isFile()).map(entry => relative(folder, join(entry.parentPath, entry.name)))
+}
 
 /** own-files.ts counts on being as far below the package's root as it is in `src`. */
 function checkPlaces({ outputs }: Metafile): void {
   for (const [path, { inputs }] of Object.entries(outputs)) {
-    if ('src/own-files.ts' in inputs && dirname(path) !== OUT) throw new Error(`${path} would not find our own files`)
+    if ('src/own-files.ts' in inputs && dirname(path) !== NEW) throw new Error(`${path} would not find our own files`)
   }
 }
 

@@ -3,7 +3,7 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
@@ -77,6 +77,30 @@ t.test('rules that were checked by the build are not checked again, and changed 
   catalogue.tools[3].dualUse = 'yes'
   writeFileSync(file, JSON.stringify(catalogue))
   await t.rejects(explain(), { code: 78, stderr: /: tools\[3\] \(certipy\)\.dualUse: / })
+})
+
+t.test('a build takes the places of the one before, and never leaves a moment without a file', async t => {
+  const before = readdirSync(OUT, { recursive: true, encoding: 'utf8' })
+  const [lazy, old] = ['wanted-later.js', 'wanted-by-nobody.js'].map(name => join(OUT, name))
+  for (const path of [lazy, old]) writeFileSync(path ?? '', '')
+  const twoDaysAgo = (Date.now() - 2 * 24 * 3_600_000) / 1_000
+  utimesSync(old ?? '', twoDaysAgo, twoDaysAgo)
+  let isOver = false
+  const building = run(process.execPath, ['--import', 'tsx', 'scripts/build.ts', OUT]).finally(() => {
+    isOver = true
+  })
+  while (!isOver) {
+    for (const path of before) if (!existsSync(join(OUT, path))) t.fail(`${path} is missing`)
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  await building
+  t.ok(existsSync(lazy ?? ''), 'a running program may want it')
+  t.notOk(existsSync(old ?? ''))
+  t.same(
+    readdirSync('.').filter(name => name.includes('-new-')),
+    [],
+    'nothing is left beside it',
+  )
 })
 
 t.test('every file that a thread starts with is built', async t => {
