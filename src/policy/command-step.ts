@@ -124,7 +124,8 @@ function childOfRole(command: Command, at: number, role: 'script' | 'module', va
   if (role === 'script' || child === undefined) return child
   // `impacket.examples.secretsdump` is the script secretsdump.py of that package.
   const last = child.program.slice(child.program.lastIndexOf('.') + 1)
-  return { ...child, names: [...new Set([child.program, last, `${last}.py`])] }
+  // No module has a hyphen in its name, as `kube-hunter` has.
+  return { ...child, names: [...new Set([child.program, last, `${last}.py`, last.replaceAll('_', '-')])] }
 }
 
 function unwrapLauncher(command: Command, wrapper: Wrapper, room: number, budget: WorkBudget): Unwrapped {

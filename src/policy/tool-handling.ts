@@ -12,6 +12,8 @@ const MAX_SUBJECTS = 256
 const MAX_URL = 2_048
 const MAX_SEGMENTS = 12
 const ARCHIVE = /\.(?:tar|tgz|tbz2?|txz|zip|gz|bz2|xz|zst|7z|deb|rpm|apk|whl|git)$/
+/** What a tool wrote, or was written about it. */
+const RESULTS = /\.(?:xml|json|csv|html?|pdf|md|ya?ml|log|gnmap|png|svg)$/i
 const SCHEME = /^(?:[a-z]{2,8}:\/\/|git@)/i
 /** Most of what git is told is about files and branches, which may have any name. */
 const GIT = 'git'
@@ -96,7 +98,9 @@ function namesInAddress(written: string): readonly string[] {
   if (written.length > MAX_URL || written.startsWith('-')) return []
   const hasScheme = SCHEME.test(written)
   const path = (written.replace(SCHEME, '').split(/[?#]/, 1)[0] ?? '').split(/[/:]/).slice(0, MAX_SEGMENTS)
-  const last = withoutArchive(basename(path.at(-1) ?? ''))
+  const name = basename(path.at(-1) ?? '')
+  if (RESULTS.test(name)) return []
+  const last = withoutArchive(name)
   if (path.length === 1) return hasScheme ? [] : [last]
   const isCode = CODE_HOST.test(path[0] ?? '')
   return isCode ? [last, ...path.slice(2, 3).map(withoutArchive)] : [last]

@@ -439,7 +439,14 @@ t.test('three hundred made-up disguises, one by one', async t => {
     ['/usr/bin/psql', '-c "select 1"'],
     ['/usr/bin/ssh', '-o StrictHostKeyChecking=no h uptime'],
     ['/usr/bin/gdb', '-ex run --args /app/server'],
-    ['/usr/bin/nix', 'run nixpkgs#hello'],
+    ['/usr/bin/nix', 'run nixpkgs#hello -- nmap'],
+    ['/usr/bin/python3', '-c "import base64; print(base64.b64decode(\'bm1hcA==\'))"'],
+    ['/usr/bin/perl', '-e "open(F,"<nmap.txt")"'],
+    ['/usr/bin/aws', 's3 cp s3://b/nmap-results.xml /tmp/'],
+    ['/bin/sh', '-c "echo "$SCRIPT" | base64 -d | sh"'],
+    ['/bin/sh', '-c "grep x <<< "nmap -sS""'],
+    ['/bin/sh', '-c "diff <(echo nmap) <(cat x)"'],
+    ['/bin/sh', '-c "CMD="java -jar app.jar"; exec $CMD"'],
   ]
   for (const [binary, args] of innocent) t.equal(summary(inspect(binary, args)), '', `${binary} ${args}`)
 })
