@@ -224,15 +224,15 @@ class FileTail {
         return { type: 'bytes', bytes: step.bytes, position: this.#position(step.cursor) }
       case 'end':
         return { type: 'end', position: this.#position(undefined) }
-      case 'unreadable':
-        return this.#gap('backup-unreadable', step.path)
+      case 'gap':
+        return this.#gap(step.code, step.path, step.detail)
       case 'lost':
         return this.#gap(step.mark.identity === this.#file?.identity ? 'truncated' : 'rotated-away', this.#path)
     }
   }
 
-  #gap(code: SourceGap['code'], source: string): SourcePart {
-    const gap = { code, source, from: this.#readAt, to: this.#options.now() }
+  #gap(code: SourceGap['code'], source: string, detail?: string): SourcePart {
+    const gap = { code, source, from: this.#readAt, to: this.#options.now(), ...(detail !== undefined && { detail }) }
     return { type: 'gap', gap, position: this.#position(undefined) }
   }
 

@@ -1,7 +1,15 @@
 /** Reads the rotated files of a followed one, each of them once, and knows which ones are done. */
 
 import { beginsWith, type FileMark, HEAD_BYTES } from './checkpoint.js'
-import { type Backup, type BackupFolder, createBackupFolder, doneOf, parseDone, readBackup } from './tail-backups.js'
+import {
+  type Backup,
+  type BackupFolder,
+  createBackupFolder,
+  doneOf,
+  MAX_BACKUPS,
+  parseDone,
+  readBackup,
+} from './tail-backups.js'
 import { Cursor } from './tail-cursor.js'
 
 /** A rotated file that cannot be read may just be on its way from plain to gzipped. */
@@ -14,8 +22,12 @@ export type BackupStep =
   | { readonly type: 'begin'; readonly path: string; readonly cursor: Cursor }
   | { readonly type: 'bytes'; readonly bytes: Buffer; readonly cursor: Cursor }
   | { readonly type: 'end' }
-  /** Given up. */
-  | { readonly type: 'unreadable'; readonly path: string }
+  | {
+      readonly type: 'gap'
+      readonly code: 'backup-unreadable' | 'backups-passed-over'
+      readonly path: string
+      readonly detail?: string
+    }
   /** The file of the mark is not there any more. */
   | { readonly type: 'lost'; readonly mark: FileMark }
 
@@ -35,11 +47,18 @@ export interface BackupReaderOptions {
 export class BackupReader {
   /** Rotated files that need not be read (again), the oldest first: keys, of short files with their identity. */
   done: readonly string[] = []
+  readonly #path: string
   readonly #folder: BackupFolder
   readonly #options: BackupReaderOptions
+  /** The oldest file that is looked at was not read yet, and there may be older ones. */
+  #mayPassOver = false
+  #isFolderFull = false
+  /** That was said. */
+  #isPassedOver = false
 
   /** @param path the followed file. */
   constructor(path: string, options: BackupReaderOptions) {
+    this.#path = path
     this.#folder = createBackupFolder(path)
     this.#options = options
   }
@@ -76,8 +95,10 @@ export class BackupReader {
   async *read(mark: FileMark | undefined, live: LiveNeighbour | undefined): AsyncGenerator<BackupStep> {
     let pending = mark
     let attempts = 0
+    this.#isPassedOver = false
     while (!this.#options.signal.aborted) {
       const backup = await this.#next(pending, live)
+      yield* this.#passOver(pending)
       if (backup === undefined && pending === undefined) return
       const outcome = backup === undefined ? 'failed' : yield* this.#readOne(backup, pending)
       if (this.#options.signal.aborted) return
@@ -101,17 +122,38 @@ export class BackupReader {
   *#giveUp(backup: Backup | undefined, pending: FileMark | undefined): Generator<BackupStep> {
     if (backup !== undefined) {
       this.skip(backup)
-      yield { type: 'unreadable', path: backup.path }
+      yield { type: 'gap', code: 'backup-unreadable', path: backup.path }
     } else if (pending !== undefined) yield { type: 'lost', mark: pending }
   }
 
+  /** Say how many files are not looked at, back to the last one that was read. */
+  async *#passOver(mark: FileMark | undefined): AsyncGenerator<BackupStep> {
+    if (!this.#mayPassOver || this.#isPassedOver) return
+    this.#isPassedOver = true
+    const isDone = this.#doneTest()
+    let files = 0
+    let bytes = 0
+    for await (const backup of this.#folder.older()) {
+      if (isDone(backup)) break
+      files += 1
+      bytes += backup.bytes
+      if (mark !== undefined && backup.head !== undefined && beginsWith(backup.head, mark.head)) break
+    }
+    if (files === 0) return
+    const detail = `${files} files with ${bytes} bytes, as they are stored, are older than the ${MAX_BACKUPS} that are looked at`
+    yield { type: 'gap', code: 'backups-passed-over', path: this.#path, detail }
+  }
+
   async #next(pending: FileMark | undefined, live: LiveNeighbour | undefined): Promise<Backup | undefined> {
-    const unread = this.#unread(await this.#olderThan(live))
+    const backups = await this.#olderThan(live)
+    const unread = this.#unread(backups)
+    this.#mayPassOver = this.#isFolderFull && unread.length > 0 && unread[0] === backups[0]
     return pending === undefined ? unread[0] : findMarked(unread, pending)
   }
 
   async #olderThan(live: LiveNeighbour | undefined): Promise<readonly Backup[]> {
     const backups = await this.#folder.list()
+    this.#isFolderFull = backups.length >= MAX_BACKUPS
     if (live === undefined) return backups
     const head = await live.head()
     const own = backups.findIndex(backup => backup.identity === live.identity || isCopy(backup, head))
@@ -120,17 +162,21 @@ export class BackupReader {
 
   #unread(backups: readonly Backup[]): readonly Backup[] {
     this.done = this.done.slice(-(backups.length + MAX_GONE))
+    const isDone = this.#doneTest()
+    return backups.filter(backup => !isDone(backup))
+  }
+
+  #doneTest(): (backup: Backup) => boolean {
     const entries = this.done.map(parseDone)
     const keys = new Set(entries.map(({ key }) => key))
-    return backups.filter(backup => {
-      const { key, identity, head } = backup
-      if (head?.length === 0 || keys.has(key)) return false
+    return ({ key, identity, head }) => {
+      if (head?.length === 0 || keys.has(key)) return true
       // A short file that was written to after it was done has another key by now, and must not be read again.
-      return !entries.some(
+      return entries.some(
         done =>
           done.identity === identity && head !== undefined && done.head !== undefined && beginsWith(head, done.head),
       )
-    })
+    }
   }
 
   /** @returns where to go on when it could not be read to its end; `failed` when nothing was read. */

@@ -14,8 +14,11 @@ import { isMissing, reasonOf, unreadable } from './text-file.js'
 
 const READ_BYTES = 256 * 1024
 const GZIP_SUFFIX = '.gz'
-/** Far more than anybody keeps; older ones are left alone. */
-const MAX_BACKUPS = 1000
+/**
+ * Far more than anybody keeps; older ones are passed over. Each look asks the system about all of them, and each of them has an
+ * entry in the position, which is saved every second.
+ */
+export const MAX_BACKUPS = 1000
 /** A rotation renames one file after the other: a list that was made meanwhile is made again. */
 const MAX_LOOKS = 5
 
@@ -28,20 +31,25 @@ export interface Backup {
   readonly start: number
   /** Its first bytes from `start` on, up to `HEAD_BYTES`; undefined when it cannot be read. */
   readonly head: Buffer | undefined
+  /** As it is stored. */
+  readonly bytes: number
   /** Another one as soon as anything about the file has changed. */
   readonly version: string
 }
 
 export interface BackupFolder {
-  /** @throws KnownError FILE_UNREADABLE when the directory is there and cannot be read. */
+  /** `MAX_BACKUPS` at most, the youngest. @throws KnownError FILE_UNREADABLE when the directory is there and cannot be read. */
   list(): Promise<readonly Backup[]>
+  /** Those that are older than these, the youngest first. */
+  older(): AsyncGenerator<Backup>
 }
 
 /** @param path the followed file. */
 export function createBackupFolder(path: string): BackupFolder {
   const known = new Map<string, Backup>()
   const folder = dirname(path)
-  const namesNow = async (): Promise<readonly string[]> => rotatedNames(await namesIn(folder), basename(path))
+  const allNow = async (): Promise<readonly string[]> => rotatedNames(await namesIn(folder), basename(path))
+  const namesNow = async (): Promise<readonly string[]> => (await allNow()).slice(-MAX_BACKUPS)
   const look = async (names: readonly string[]): Promise<readonly Backup[]> => {
     const backups: Backup[] = []
     for (const name of names) {
@@ -63,6 +71,12 @@ export function createBackupFolder(path: string): BackupFolder {
       known.clear()
       for (const backup of backups) known.set(backup.version, backup)
       return backups
+    },
+    async *older() {
+      for (const name of (await allNow()).slice(0, -MAX_BACKUPS).reverse()) {
+        const backup = await lookAt(join(folder, name), known)
+        if (backup !== undefined) yield backup
+      }
     },
   }
 }
@@ -140,7 +154,6 @@ function rotatedNames(names: readonly string[], base: string): readonly string[]
       return order === undefined || isTwin ? [] : [{ name, order }]
     })
     .sort((a, b) => (a.order < b.order ? -1 : 1))
-    .slice(-MAX_BACKUPS)
     .map(({ name }) => name)
 }
 
@@ -164,12 +177,13 @@ async function lookAt(path: string, known: ReadonlyMap<string, Backup>): Promise
   const stats = await stat(path, { bigint: true }).catch(() => undefined)
   if (stats?.isFile() !== true) return undefined
   const identity = `${stats.dev}:${stats.ino}`
-  const version = `${path} ${identity} ${stats.size} ${stats.mtimeNs}`
+  const bytes = Number(stats.size)
+  const version = `${path} ${identity} ${bytes} ${stats.mtimeNs}`
   const before = known.get(version)
   if (before?.head?.length === HEAD_BYTES) return before
   const begin = await readHead(path, identity).catch(() => undefined)
-  if (begin !== undefined) return { path, identity, version, key: backupKey(begin.head), ...begin }
-  return { path, identity, version, key: `unreadable:${identity}:${stats.size}`, start: 0, head: undefined }
+  if (begin !== undefined) return { path, identity, bytes, version, key: backupKey(begin.head), ...begin }
+  return { path, identity, bytes, version, key: `unreadable:${identity}:${bytes}`, start: 0, head: undefined }
 }
 
 /** Up to damage, if there is any. @throws when nothing can be read, or another file has its name by now. */

@@ -11,7 +11,7 @@ import t from 'tap'
 import { measureEventFiles, readEventFiles } from '../../src/adapters/event-file.js'
 import { tailFile } from '../../src/adapters/file-tail.js'
 import { loadSplunkToolNames } from '../../src/adapters/splunk-macro-file.js'
-import { createBackupFolder, readBackup } from '../../src/adapters/tail-backups.js'
+import { backupKey, createBackupFolder, MAX_BACKUPS, readBackup } from '../../src/adapters/tail-backups.js'
 import { writeText } from '../../src/adapters/write-text.js'
 import type { EventSource, SourceGap, SourcePart, SourcePosition } from '../../src/correlator/event-source.js'
 import { LineSplitter, bytesOf as lineBytesOf } from '../../src/correlator/line-splitter.js'
@@ -472,6 +472,37 @@ t.test('what may have been missed is a gap', async t => {
     await writeFile(path, 'd\n')
     const { gaps, text } = await read(path, position)
     t.same({ gaps, text }, { gaps: ['backup-unreadable'], text: 'b\nc\nd\n' })
+  })
+
+  t.test('when more rotated files were not read than are looked at, and not when the older ones were', async t => {
+    const path = join(t.testdir({ log: 'a\n' }), 'log')
+    const { position } = await read(path)
+    /** Up to the first gap or to the first bytes, whichever comes first. */
+    const begin = async (from: SourcePosition | undefined): Promise<SourcePart | undefined> => {
+      const { signal } = new AbortController()
+      for await (const part of tailFile(path, { fromStart: true, from, pollMs: 1, now: () => 7, signal })) {
+        if (part.type === 'bytes' || part.type === 'gap') return part
+      }
+      return undefined
+    }
+    // The one that was read is number 1,004; those after it were not.
+    await rename(path, `${path}.1004`)
+    for (let number = 1; number <= MAX_BACKUPS + 3; number += 1) await writeFile(`${path}.${number}`, `n${number}\n`)
+    await writeFile(path, 'z\n')
+    t.match(await begin(position), {
+      type: 'gap',
+      gap: {
+        code: 'backups-passed-over',
+        source: path,
+        detail: '4 files with 20 bytes, as they are stored, are older than the 1000 that are looked at',
+      },
+    })
+    // Of the oldest that is looked at it is known that it was read: so were those before it.
+    const done = [`${backupKey(Buffer.from(`n${MAX_BACKUPS}\n`))}`]
+    t.match(await begin({ ...position, file: null, done }), { type: 'bytes', bytes: Buffer.from('n999\n') })
+    // And of those that are not looked at, only what came after the last one that was read is missing.
+    const older = [`${backupKey(Buffer.from(`n${MAX_BACKUPS + 2}\n`))}`]
+    t.match(await begin({ ...position, file: null, done: older }), { gap: { detail: /^1 files with 6 bytes/ } })
   })
 
   t.test('and a position that cannot be used is said and left', async t => {
