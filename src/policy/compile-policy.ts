@@ -13,6 +13,7 @@ import {
 import { compileExceptions } from './compile-exceptions.js'
 import { compileMaintenance } from './compile-maintenance.js'
 import { compileNamespaceRules } from './compile-namespaces.js'
+import { compileRuntimeTools } from './compile-runtime.js'
 import type { CompiledPolicy } from './compiled-policy.js'
 import { type EntryForest, type EntryTree, entryField, FIX, originOf } from './entry-forest.js'
 import { evaluate } from './evaluate.js'
@@ -20,7 +21,7 @@ import { ForestBuilder } from './forest-builder.js'
 import { MAX_STEPS, workOf } from './match-work.js'
 import type { PolicySpec } from './policy-document.js'
 import { type PlacedDocument, type PolicyDocuments, readPolicyDocuments } from './policy-documents.js'
-import type { DefaultsDraft, PolicyDraft, RuleSetDraft, RuntimeTools } from './policy-draft.js'
+import type { DefaultsDraft, PolicyDraft, RuleSetDraft } from './policy-draft.js'
 import { readPolicyEntry } from './policy-entry.js'
 import { type PolicyProblem, type PolicySource, ProblemList, type ValueLocator } from './policy-problem.js'
 import { runSteps } from './steps.js'
@@ -84,7 +85,12 @@ export function compileDraft({ placed, revision }: PolicyDocuments): PolicyDraft
     run,
   )
   const help = single(placed, run, spec => spec.help, 'help')
-  const runtime = mergeRuntime(placed, run)
+  const runtime = compileRuntimeTools(
+    single(placed, run, spec => spec.runtime?.tools?.profile, 'runtime', 'tools', 'profile') ?? 'default',
+    items(spec => spec.runtime?.tools?.add, 'runtime', 'tools', 'add'),
+    items(spec => spec.runtime?.tools?.remove, 'runtime', 'tools', 'remove'),
+    run,
+  )
   const forest = run.forest.build()
   checkWork(forest, [defaults, ...rules], ofExceptions.exceptionTree, run)
   run.errors.throwIfAny()
@@ -169,13 +175,4 @@ function findUselessFixes(draft: PolicyDraft): readonly PolicyProblem[] {
     const said = `the fix ${JSON.stringify(fix)} of ${JSON.stringify(pattern)} is itself not allowed, so it is never shown`
     return [{ ...at, path: '', message: said, hint: 'allow it, or correct it' }]
   })
-}
-
-function mergeRuntime(documents: readonly PlacedDocument[], run: Compilation): RuntimeTools {
-  const tools = documents.flatMap(({ document }) => document.spec.runtime?.tools ?? [])
-  return {
-    profile: single(documents, run, spec => spec.runtime?.tools?.profile, 'runtime', 'tools', 'profile') ?? 'default',
-    add: tools.flatMap(section => section.add ?? []),
-    remove: tools.flatMap(section => section.remove ?? []),
-  }
 }

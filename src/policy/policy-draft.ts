@@ -14,6 +14,8 @@ export interface RuntimeTools {
   readonly add: readonly ToolDocument[]
   /** Names of catalogue tools. */
   readonly remove: readonly string[]
+  /** Where they stand, in the same order; a policy that was read from no file has none. */
+  readonly origins?: { readonly add: readonly Origin[]; readonly remove: readonly Origin[] }
 }
 
 export interface PolicyDraft {

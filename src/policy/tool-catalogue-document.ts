@@ -11,6 +11,8 @@ export type ToolProfile = (typeof TOOL_PROFILES)[number]
 
 /** A glob with fewer letters would take whole families of innocent names with it. */
 const FEWEST_LITERALS = 3
+/** An ATT&CK technique's id. */
+export const TECHNIQUE = /^T\d{4}(?:\.\d{3})?$/
 /** Lower case, and nothing that a glob compiler could read as more than itself, but for `*`. */
 const NAME_PATTERN = /^[a-z0-9._+*-]+$/
 
@@ -84,7 +86,7 @@ function schemaOfCatalogue() {
     name: z.string().min(1).max(100),
     profile: z.enum(TOOL_PROFILES),
     category: z.string().min(1).max(100),
-    attack: z.array(z.string().regex(/^T\d{4}(?:\.\d{3})?$/, 'is no ATT&CK technique id')),
+    attack: z.array(z.string().regex(TECHNIQUE, 'is no ATT&CK technique id')),
     dualUse: z.boolean(),
     listedBy: z.array(z.string().min(1)),
     patterns: z.array(name).min(1),

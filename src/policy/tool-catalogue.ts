@@ -4,7 +4,7 @@ import { KnownError } from '../errors.js'
 import { compileGlob, type GlobMatcher } from './glob.js'
 import { ownText } from './own-text.js'
 import type { RuntimeTools } from './policy-draft.js'
-import { nearestWord } from './policy-problem.js'
+import { nearestWord, type Origin } from './policy-problem.js'
 import {
   type CatalogueTool,
   problemOfToolPattern,
@@ -93,7 +93,7 @@ export function compileToolCatalogue(
   rules: ToolRules = NO_RULES,
 ): ToolCatalogue {
   const removed = new Set(runtime.remove)
-  checkRemoved(document, rules, removed)
+  checkRemoved(document, rules, runtime)
   const kept = document.tools.filter(tool => !removed.has(tool.name))
   const added = addedTools(runtime, kept)
   const counting = newTable()
@@ -153,25 +153,27 @@ export function matchName(table: NameTable, name: string): NameMatch | undefined
   return undefined
 }
 
-function checkRemoved(document: ToolCatalogueDocument, { tells }: ToolRules, removed: ReadonlySet<string>): void {
+function checkRemoved(document: ToolCatalogueDocument, { tells }: ToolRules, { remove, origins }: RuntimeTools): void {
   const names = new Set([...document.tools.map(({ name }) => name), ...tells.map(({ tool }) => tool)])
-  for (const name of removed) {
+  for (const [at, name] of remove.entries()) {
     if (names.has(name)) continue
     const near = nearestWord(name.slice(0, MAX_NAME_LENGTH), names)
     const hint = near === undefined ? '' : ` (did you mean ${JSON.stringify(near)}?)`
-    throw invalid('remove', `the catalogue has no tool ${JSON.stringify(name)}${hint}`)
+    throw invalid('remove', `the catalogue has no tool ${JSON.stringify(name)}${hint}`, origins?.remove[at])
   }
 }
 
 function addedTools(runtime: RuntimeTools, kept: readonly CatalogueTool[]): readonly CatalogueTool[] {
   const taken = new Set(kept.map(tool => tool.name))
-  return runtime.add.map(({ name, patterns, category, attack = [] }) => {
-    if (taken.has(name)) throw invalid('add', `the tool ${JSON.stringify(name)} exists; remove it to replace it`)
+  return runtime.add.map(({ name, patterns, category, attack = [] }, at) => {
+    const origin = runtime.origins?.add[at]
+    if (taken.has(name))
+      throw invalid('add', `the tool ${JSON.stringify(name)} exists; remove it to replace it`, origin)
     taken.add(name)
     const lower = patterns.map(pattern => pattern.toLowerCase())
     for (const pattern of lower) {
       const problem = problemOfToolPattern(pattern)
-      if (problem !== undefined) throw invalid('add', `${name}: pattern ${JSON.stringify(pattern)} ${problem}`)
+      if (problem !== undefined) throw invalid('add', `${name}: pattern ${JSON.stringify(pattern)} ${problem}`, origin)
     }
     return {
       name,
@@ -222,6 +224,7 @@ function matchOf(found: ToolName, variant: NameVariant, isDisguised: boolean): N
   }
 }
 
-function invalid(field: string, problem: string): KnownError {
-  return new KnownError('POLICY_INVALID', `spec.runtime.tools.${field}: ${problem}`)
+function invalid(field: string, problem: string, origin: Origin | undefined): KnownError {
+  const place = origin === undefined ? '' : `${origin.file}:${origin.line}:${origin.column}: `
+  return new KnownError('POLICY_INVALID', `${place}spec.runtime.tools.${field}: ${problem}`)
 }

@@ -52,6 +52,14 @@ t.test('each mistake is reported at its line and column, with a hint where there
       'a.yaml:6:38: spec.mirrors[0].to: "hub" is no place',
     ],
     ['  allow: []\n  deny: [{ pattern: x, fix: "a b" }]\n', 'a.yaml:6:29: spec.deny[0].fix: is no image reference'],
+    [
+      '  allow: []\n  runtime: { tools: { add: [{ name: x, category: y, patterns: [abc, "a*"] }] } }\n',
+      'a.yaml:6:69: spec.runtime.tools.add[0].patterns[1]: "a*" names fewer than 3 characters',
+    ],
+    [
+      '  allow: []\n  runtime: { tools: { add: [{ name: x, category: y, patterns: [abc], attack: [T1] }] } }\n',
+      'a.yaml:6:79: spec.runtime.tools.add[0].attack[0]: "T1" is no ATT&CK technique id',
+    ],
   ]
   for (const [body, expected] of table) {
     const problems = problemsOf(body)

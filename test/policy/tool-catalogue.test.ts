@@ -218,6 +218,10 @@ t.test('the policy adds tools to the catalogue, removes some and replaces others
   throwsInvalid(t, () => compiled('quiet', { remove: ['tcpdmp'] }), 'remove', '"tcpdmp"', '"tcpdump"')
   throwsInvalid(t, () => compiled('quiet', { add: [{ ...corp, name: 'nmap' }] }), 'add', '"nmap"')
   throwsInvalid(t, () => compiled('quiet', { add: [corp, corp] }), 'corp-scan')
+  const at = (line: number) => ({ file: 'p.yaml', line, column: 7 })
+  const origins = { add: [at(1), at(2)], remove: [at(3), at(4)] }
+  throwsInvalid(t, () => compiled('quiet', { remove: ['nmap', 'x-y-z'], origins }), 'p.yaml:4:7: ', '"x-y-z"')
+  throwsInvalid(t, () => compiled('quiet', { add: [corp, { ...corp, name: 'nmap' }], origins }), 'p.yaml:2:7: ')
   for (const pattern of ['*', 'ab*', 'a*b*c*', 'bin/x', 'x y', 'na?me', '[abc]', 'caf\u00e9']) {
     throwsInvalid(t, () => compiled('quiet', { add: [{ ...corp, patterns: [pattern] }] }), 'corp-scan', pattern)
   }
