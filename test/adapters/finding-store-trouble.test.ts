@@ -40,8 +40,6 @@ async function until(t: Test, what: string, isSo: () => boolean): Promise<void> 
   t.ok(isSo(), what)
 }
 
-t.setTimeout(300_000)
-
 t.test('what SQLite says may pass, or stays', t => {
   const passing = ['FULL', 'IOERR', 'IOERR_WRITE', 'READONLY', 'READONLY_ROLLBACK', 'BUSY', 'BUSY_SNAPSHOT', 'LOCKED']
   for (const code of [...passing, 'CANTOPEN'])
