@@ -26,6 +26,9 @@ const START = 'process_start_time_seconds'
 /** A sample of the text format: a name, labels perhaps, a value. The labels are skipped without looking at them. */
 const SAMPLE = /^(tetragon_[a-z_]+|process_start_time_seconds)(?:\{.*\})? ([0-9.e+]+)/
 
+/** Any agent has some, whatever it has lost. */
+const AGENT = /^tetragon_/m
+
 export interface AgentMetricsOptions {
   /** What the run before kept: a reading of the same page is where counting goes on. */
   readonly from?: AgentReading | undefined
@@ -113,10 +116,15 @@ async function readPage(url: URL, signal: AbortSignal): Promise<string> {
   return Buffer.concat(chunks).toString('utf8')
 }
 
-/** One sum a counter, over all of its labels. */
+/**
+ * One sum a counter, over all of its labels.
+ *
+ * @throws for the page of something else: without a counter, all of the first ones to come would count as losses.
+ */
 function parseCounters(page: string): Counters {
   const values = new Map<AgentLossCode, number>()
   let startedAt: number | undefined
+  if (!AGENT.test(page)) throw new Error('its page holds no metrics of Tetragon')
   for (const line of page.split('\n')) {
     const [, name = '', text = ''] = SAMPLE.exec(line) ?? []
     const code = COUNTERS[name]

@@ -82,8 +82,11 @@ t.test('what grew since the first reading, over restarts of the agent and pages 
   await serve(500)
   await serve(200, 'tetragon_bpf_missed_events_total 3')
   t.same(taken(losses), [{ code: 'kernel-missed', count: 3 }], 'the agent began anew')
-  t.match(problems, [/status 500/])
-  t.equal(problems.length, 1)
+  await serve(200, '<html>', 'process_start_time_seconds 1')
+  await serve(200, 'tetragon_bpf_missed_events_total 4')
+  t.same(taken(losses), [{ code: 'kernel-missed', count: 1 }], 'the page of something else says nothing')
+  t.match(problems, [/status 500/, /no metrics of Tetragon/])
+  t.equal(problems.length, 2)
 })
 
 t.test('the start of the agent says whether its counters began anew', async t => {
