@@ -9,10 +9,12 @@ import { fileURLToPath } from 'node:url'
 import Database from 'libsql'
 import t from 'tap'
 import { keysOf } from '../../src/adapters/journal-index.js'
+import { JournalQueue } from '../../src/adapters/journal-queue.js'
 import { openJournalReader } from '../../src/adapters/journal-reader.js'
 import { JournalRetries } from '../../src/adapters/journal-retries.js'
 import { JOURNAL_VERSION, journalPath } from '../../src/adapters/journal-schema.js'
 import { openJournalStore } from '../../src/adapters/journal-store.js'
+import type { ToJournalThread } from '../../src/adapters/journal-worker.js'
 import { openJournalWriter } from '../../src/adapters/journal-writer.js'
 import { type Digest, halfSipHash, KeyedDigest } from '../../src/adapters/keyed-digest.js'
 import { DECISION_RECORD_SCHEMA, type DecisionRecord } from '../../src/webhook/decision-record.js'
@@ -236,6 +238,35 @@ if (process.argv[2] === 'write-without-end') {
     const differs = kept.findIndex((record, at) => JSON.stringify(record) !== JSON.stringify(records[at]))
     t.equal(differs, -1)
     reader.close()
+  })
+
+  t.test('behind a slow disk two lots wait in the thread and no more: a heartbeat is soon its turn', t => {
+    const lots: Extract<ToJournalThread, { type: 'write' }>[] = []
+    const queue = new JournalQueue(message => {
+      if (message.type === 'write') lots.push(message)
+    })
+    const settle = (lot: number): void => {
+      const { batches, rows } = lots[lot] ?? { batches: [], rows: 0 }
+      const bytes = batches.reduce((sum, { records }) => sum + records.length, 0)
+      queue.settle({ rows, bytes, memory: batches.map(({ records }) => records.buffer) })
+    }
+    let at = START
+    const fill = (): void => {
+      for (; !queue.isOverfull; at += 1) queue.add(recordOf(at), JSON.stringify(recordOf(at)), at)
+    }
+    // The thread answers nothing: messages come to it in their order, a heartbeat behind those that are there.
+    fill()
+    t.equal(lots.length, 2)
+    const rowsInThread = () => lots.slice(-2).reduce((sum, { rows }) => sum + rows, 0)
+    t.ok(rowsInThread() > 0 && rowsInThread() <= 5_000, `${rowsInThread()} rows are written before it`)
+    for (let lot = 0; lot < 20; lot += 1) {
+      settle(lot)
+      fill()
+      t.equal(lots.length, lot + 3, 'for each answer one more')
+      t.ok(rowsInThread() <= 5_000)
+    }
+    t.ok(queue.abandon() >= 10_000, 'all others wait here')
+    t.end()
   })
 
   t.test('a killed writer leaves a journal that opens, and its last heartbeat as its end', async t => {
