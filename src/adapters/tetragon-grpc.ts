@@ -18,6 +18,7 @@ import { MAX_LINE_BYTES } from '../correlator/line-splitter.js'
 import { escapeForeign } from '../policy/index.js'
 import { type EventMessage, exportLine } from './tetragon-message.js'
 import { describeGetEvents, PROCESS_EXEC } from './tetragon-proto.js'
+import { whyRefused } from './tetragon-refusal.js'
 import { reasonOf, unreadable } from './text-file.js'
 
 const IDLE_MS = 250
@@ -121,7 +122,8 @@ async function connect(client: Client, signal: AbortSignal): Promise<string | un
     client.waitForReady(Date.now() + CONNECT_LOOK_MS, error => ready.resolve(!error))
     if (await ready.promise) return undefined
     // It was refused, or there is no such host: the library tries again in its own time, and so does the caller.
-    if (client.getChannel().getConnectivityState(false) === connectivityState.TRANSIENT_FAILURE) break
+    const state = client.getChannel().getConnectivityState(false)
+    if (state === connectivityState.TRANSIENT_FAILURE) return await whyRefused(openStream(client))
   }
   return signal.aborted ? 'stopped' : 'no connection'
 }

@@ -2,7 +2,7 @@
 
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -143,7 +143,8 @@ t.test('an agent that is not there is told at once, and nothing keeps the proces
   const listener = listen(await socketAddress(t))
   t.equal((await listener.idle()).value.type, 'begin')
   t.equal((await listener.idle()).value.type, 'idle')
-  t.same(listener.problems, ['no connection'])
+  t.match(listener.problems, [/ENOENT/])
+  t.equal(listener.problems.length, 1)
   await listener.stop()
   const program = `
     const { watchTetragon } = await import('./src/adapters/tetragon-grpc.ts')
@@ -252,6 +253,13 @@ t.test('TLS: the agent shows a certificate of the CA, and may ask for one', asyn
   const listener = listen(`localhost:${agent.port}`, { tls: { ca: join(dir, 'ca.crt'), certificate } })
   t.equal((await listener.next(1)).length, 1)
   await listener.stop()
+  const other = await createCertificates({ dnsNames: ['localhost'], ipAddresses: [], now: Date.now() })
+  writeFileSync(join(dir, 'other.crt'), other.caCertificate)
+  const wary = listen(`localhost:${agent.port}`, { tls: { ca: join(dir, 'other.crt'), certificate } })
+  await wary.idle()
+  await wary.idle()
+  t.match(wary.problems, [/certificate/], 'an operator is told what is wrong')
+  await wary.stop()
   agent.stop()
   const broken = listen('localhost:1', { tls: { ca: join(dir, 'missing.crt') } })
   await t.rejects(broken.idle(), { code: 'FILE_UNREADABLE', message: /missing\.crt/ })
