@@ -460,6 +460,9 @@ t.test('what a library of a tool is told within an interpreter', async t => {
     'offensive-tool scapy arg-tell medium',
   )
   t.equal(summary(inspect('/usr/bin/pwsh', '-c Invoke-Mimikatz')), 'offensive-tool mimikatz arg-tell medium')
+  // What it starts does not hide the rest of its code.
+  const code = `-c "import os; os.system('id'); pool='stratum+tcp://p:1'"`
+  t.equal(summary(inspect('/usr/bin/python3', code)), 'offensive-tool xmrig arg-tell medium')
 })
 
 t.test('innocent programs are left alone', async t => {
