@@ -115,8 +115,8 @@ function refuseWorse({ cert, notAfter }: TlsFiles, former: TlsMaterial, path: st
   }
 }
 
-/** Each certificate is read: OpenSSL would skip what it does not understand, and a CA that is missing locks clients out. */
 /**
+ * Each certificate is read: OpenSSL would skip what it does not understand, and a CA that is missing locks clients out.
  * Never an empty text, which Node takes for "none given": every public CA would then vouch for clients.
  *
  * @throws KnownError FILE_UNREADABLE, TLS_INVALID.

@@ -6,7 +6,7 @@ export { type CommandLine, readCommandLine } from './command-line.js'
 export { compileDraft, compilePolicy } from './compile-policy.js'
 export { type CompiledPolicy, findException } from './compiled-policy.js'
 export { type Action, type AdmissionQuestion, type Decision, decide, type JudgedImage } from './decide.js'
-export { cutRunes, escapeForeign, replaceUnsafe } from './escape-foreign.js'
+export { cutRunes, escapeForeign } from './escape-foreign.js'
 export { type EvaluationContext, evaluate } from './evaluate.js'
 export { createExecInspector, type ExecInspector } from './exec-inspector.js'
 export { EXEC_ORIGINS, type ExecOrigin } from './exec-origin.js'
@@ -50,6 +50,7 @@ export { compileToolRules, type ToolRuleSources, type ToolRules } from './tool-r
 export type { ExecFacts, ExecSighting, SightingKind, ToolMatch } from './tool-sighting.js'
 export { type ClosestEntry, MODES, type Mode, type Outcome, type Reason, type Verdict } from './verdict.js'
 export { toVerdictJson, type VerdictJson } from './verdict-json.js'
+export { visibleJson } from './visible-json.js'
 export {
   type ImageList,
   type ParsedWorkload,

@@ -1,5 +1,6 @@
 /** AdmissionReview v1 on the wire: what the API server asks, and the answer in the form that it accepts. */
 
+import { visibleJson } from '../policy/index.js'
 import { jsonText } from './json-text.js'
 
 const API_VERSION = 'admission.k8s.io/v1'
@@ -75,10 +76,10 @@ export function decodeAdmissionReview(body: unknown): DecodedAdmissionReview {
   return { ok: true, request: toRequest(request) }
 }
 
-/** The body of the HTTP 200 that carries an answer: the same text as `JSON.stringify` gives. */
+/** The body of the HTTP 200 that carries an answer: the same text as `visibleJson` gives. */
 export function encodeAdmissionReview({ uid, allowed, status, warnings, auditAnnotations }: AdmissionAnswer): string {
-  const refusal = status === undefined ? '' : `,"status":${JSON.stringify(status)}`
-  const warned = warnings === undefined ? '' : `,"warnings":${JSON.stringify(warnings)}`
+  const refusal = status === undefined ? '' : `,"status":${visibleJson(status)}`
+  const warned = warnings === undefined ? '' : `,"warnings":${visibleJson(warnings)}`
   const noted = auditAnnotations === undefined ? '' : `,"auditAnnotations":${encodeAnnotations(auditAnnotations)}`
   return encodeReviewOf(`{"uid":${jsonText(uid)},"allowed":${allowed}${refusal}${warned}${noted}}`)
 }

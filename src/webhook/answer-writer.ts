@@ -4,7 +4,7 @@
  * this one to.
  */
 
-import type { CompiledPolicy, Decision, JudgedImage, Verdict } from '../policy/index.js'
+import { type CompiledPolicy, type Decision, type JudgedImage, type Verdict, visibleJson } from '../policy/index.js'
 import { encodeAdmissionReview, encodeReviewOf } from './admission-review.js'
 import { type AnswerContext, answerDecision, exceptionsOf } from './answer.js'
 import { copyOf, jsonText } from './json-text.js'
@@ -79,8 +79,8 @@ export class AnswerWriter {
     if (found !== undefined) return found
     const { status, auditAnnotations } = answerDecision(decision, context)
     const said = {
-      status: status === undefined ? '' : copyOf(`,"status":${JSON.stringify(status)}`),
-      violations: copyOf(`,"violations":${JSON.stringify(auditAnnotations?.['violations'])}`),
+      status: status === undefined ? '' : copyOf(`,"status":${visibleJson(status)}`),
+      violations: copyOf(`,"violations":${visibleJson(auditAnnotations?.['violations'] ?? '')}`),
     }
     if (isShort(said, decision, context.subject)) {
       if (this.#said.size >= MAX_VERDICTS) this.#said.clear()

@@ -1,17 +1,18 @@
 /** A decision record's one serialisation. */
 
+import { visibleJson } from '../policy/index.js'
 import type { DecisionRecord, RecordedImage } from './decision-record.js'
 import { jsonText, jsonTextOrNull } from './json-text.js'
 import type { OwnerReference } from './object-metadata.js'
 
 /**
- * The same text as `JSON.stringify` gives, at half its cost; a test holds the two together. Words of closed sets
+ * The same text as `visibleJson` gives, at half the cost of `JSON.stringify`; a test holds the two together. Words of closed sets
  * (operation, mode, reason …) and our own ids and times need no escapes.
  */
 export function encodeDecisionRecord(record: DecisionRecord): string {
   const images = record.images.map(encodeImage).join(',')
-  const exceptions = record.exceptions.length === 0 ? '[]' : JSON.stringify(record.exceptions)
-  const warnings = record.warnings.length === 0 ? '[]' : JSON.stringify(record.warnings)
+  const exceptions = record.exceptions.length === 0 ? '[]' : visibleJson(record.exceptions)
+  const warnings = record.warnings.length === 0 ? '[]' : visibleJson(record.warnings)
   return (
     `{"schema":${record.schema},"id":"${record.id}","time":"${record.time}",` +
     `"cluster":${jsonTextOrNull(record.cluster)},"requestUid":${jsonText(record.requestUid)},` +
