@@ -1,10 +1,11 @@
 /** Writes a set of certificates into a folder: all four files or none, and never over another file. */
 
 import { randomUUID } from 'node:crypto'
-import { link, lstat, mkdir, open, unlink } from 'node:fs/promises'
+import { link, lstat, open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { KnownError } from '../errors.js'
 import type { CertificateSet } from './certificates.js'
+import { makeFolders } from './make-folders.js'
 
 const FOLDER_MODE = 0o700
 const KEY_MODE = 0o600
@@ -47,7 +48,7 @@ export async function writeCertificates(folder: string, set: CertificateSet): Pr
   const made: string[] = []
   try {
     await refuseExisting(paths)
-    await mkdir(folder, { recursive: true, mode: FOLDER_MODE })
+    makeFolders(folder, FOLDER_MODE)
     const files = plan(paths, set)
     for (const file of files) await writeTemporary(file, made)
     for (const file of files) await place(file, made)

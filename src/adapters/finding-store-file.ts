@@ -1,7 +1,6 @@
 /** The findings of a run and how far its source was read, kept in one SQLite file for the next run. */
 
 import { randomUUID } from 'node:crypto'
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { AgentReading } from '../correlator/agent-losses.js'
 import type { SourcePosition } from '../correlator/event-source.js'
@@ -17,6 +16,7 @@ import {
   retiredColumnOf,
 } from './finding-store-retired.js'
 import { createTroubleWatch, type StateTrouble, type TroubleOptions } from './finding-store-trouble.js'
+import { makeFolders } from './make-folders.js'
 import {
   guardFor,
   inTransaction,
@@ -218,7 +218,7 @@ function createRunRows(database: SqliteDatabase): RunRows {
 
 function makeFolder(directory: string, path: string): void {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    makeFolders(directory, 0o700)
   } catch (cause) {
     throw unusable(path, FINDINGS, reasonOf(cause), cause)
   }

@@ -1,6 +1,5 @@
 /** The journal's writing end: counts retries, queues the rest in memory, and keeps the journal's thread. */
 
-import { mkdirSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import { KnownError } from '../errors.js'
 import { threadFile } from '../own-files.js'
@@ -12,6 +11,7 @@ import { JournalRetries } from './journal-retries.js'
 import type { Retention } from './journal-store.js'
 import type { FromJournalThread, JournalThreadData, ToJournalThread } from './journal-worker.js'
 import { KeyedDigest } from './keyed-digest.js'
+import { makeFolders } from './make-folders.js'
 
 /** The API server and the controllers retry within seconds; what comes later is counted anew. */
 const RETRY_WINDOW_MS = 60_000
@@ -48,7 +48,7 @@ export interface JournalWriter extends DecisionRecorder {
  */
 export async function openJournalWriter(directory: string, options: JournalWriterOptions): Promise<JournalWriter> {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o750 })
+    makeFolders(directory, 0o750)
   } catch (cause) {
     throw new KnownError('JOURNAL_UNUSABLE', `${directory}: the journal's folder cannot be made`, { cause })
   }

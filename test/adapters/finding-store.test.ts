@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { appendFileSync, existsSync, readFileSync, rmSync } from 'node:fs'
+import { appendFileSync, existsSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Database from 'libsql'
@@ -154,6 +154,29 @@ t.test('a restart without anything new says nothing', async t => {
   const more = Buffer.concat([bytes, bytesOf([eventOf({ time: AFTER_START + 5, binary: '/bin/sh' })])])
   await live(directory, more, { sizes: [], tickMs: 1 }, given)
   t.match(given.slice(2), [{ count: 2, emission: 2, samples: { processes: ['/usr/bin/true', '/bin/sh'] } }])
+})
+
+t.test('the folder of a state, and those that lead to it', async t => {
+  const directory = t.testdir({
+    file: 'x',
+    linked: t.fixture('symlink', 'real'),
+    real: {},
+    broken: t.fixture('symlink', 'no'),
+  })
+  for (const name of ['a/b/c', 'real', 'linked/d', 'a/../e', '.']) {
+    openFindingStore(join(directory, name)).close()
+    t.ok(existsSync(join(directory, name, FINDINGS_FILE)), name)
+  }
+  t.equal(statSync(join(directory, 'a')).mode & 0o777, 0o700)
+  // Something is missing in /proc, it says, whatever is there.
+  for (const name of [
+    join(directory, 'file'),
+    join(directory, 'file/x'),
+    join(directory, 'broken'),
+    '/proc/none/state',
+  ]) {
+    t.throws(() => openFindingStore(name), { code: 'STATE_UNUSABLE' }, name)
+  }
 })
 
 t.test('what it refuses', async t => {
