@@ -12,6 +12,7 @@ export interface GroupOrder {
 const GROUPS: ReadonlyMap<string, () => Promise<Group>> = new Map([
   ['policy', async () => (await import('./policy.js')).measurePolicy],
   ['hostile', async () => (await import('./hostile.js')).measureHostile],
+  ['exec', async () => (await import('./exec.js')).measureExec],
   ['admission', async () => (await import('./admission.js')).measureAdmission],
   ['journal', async () => (await import('./journal.js')).measureJournal],
   ['replay', async () => (await import('./replay.js')).measureReplay],

@@ -16,7 +16,7 @@ import {
   inOtherLetters,
   MANY_EXPRESSIONS,
 } from './hostile-cases.js'
-import { digits, formatMicros, type GroupReport, type Plan, quantile, type Row } from './measure.js'
+import { digits, formatMicros, type GroupReport, leastMicros, type Plan, quantile, type Row } from './measure.js'
 
 const LIMIT_MICROS = 1_000
 const REPEATS = 4
@@ -193,17 +193,6 @@ function judgeMicros(policy: CompiledPolicy, image: string, repeats: number): nu
     repeats,
     () => forgetVerdicts(policy),
   )
-}
-
-function leastMicros(work: () => unknown, repeats: number, before: () => void = () => {}): number {
-  let least = Number.POSITIVE_INFINITY
-  for (let run = 0; run < repeats; run += 1) {
-    before()
-    const start = process.hrtime.bigint()
-    work()
-    least = Math.min(least, Number(process.hrtime.bigint() - start) / 1_000)
-  }
-  return least
 }
 
 function dearest(costs: readonly Cost[]): Cost {

@@ -6,7 +6,7 @@ import type { GroupOrder } from './group-process.js'
 import { digits, type GroupReport, type Row, type Spread } from './measure.js'
 import { startPinned } from './pinned-process.js'
 
-const USAGE = `usage: npm run bench -- [--only policy|hostile|admission|journal|replay]... [--quick]
+const USAGE = `usage: npm run bench -- [--only policy|hostile|exec|admission|journal|replay]... [--quick]
 
 --only   measure this group (may be given several times); default all
 --quick  fewer cycles and less input: to see that it works, not to quote from
@@ -14,7 +14,7 @@ const USAGE = `usage: npm run bench -- [--only policy|hostile|admission|journal|
 const CYCLES = 11
 const QUICK_CYCLES = 3
 
-const GROUPS = ['policy', 'hostile', 'admission', 'journal', 'replay']
+const GROUPS = ['policy', 'hostile', 'exec', 'admission', 'journal', 'replay']
 
 interface Choice {
   readonly groups: readonly string[]
