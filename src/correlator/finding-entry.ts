@@ -80,17 +80,17 @@ export function recordSighting(entry: FindingEntry, event: ExecEvent, times: num
   entry.firstSeen = Math.min(entry.firstSeen, event.time)
   entry.lastSeen = Math.max(entry.lastSeen, event.time)
   const { processes, pods } = entry
-  if (processes.size < MAX_SAMPLES && event.binary !== '' && !isLookedAt(event, entry)) processes.add(sampleOf(event))
+  if (processes.size < MAX_SAMPLES && event.binary !== '' && lookAt(event, entry)) processes.add(sampleOf(event))
   if (pods.size < MAX_SAMPLES && event.pod !== undefined) pods.add(podSampleOf(event.pod))
 }
 
-/** Whether it is the command line that was looked at last; if not, it is now. */
-function isLookedAt({ binary, arguments: args }: ExecEvent, entry: FindingEntry): boolean {
-  if (binary === entry.binary && args === entry.arguments) return true
+/** Note the command line. @returns false for the one that was looked at last. */
+function lookAt({ binary, arguments: args }: ExecEvent, entry: FindingEntry): boolean {
+  if (binary === entry.binary && args === entry.arguments) return false
   const isShort = binary.length + (args?.length ?? 0) <= MAX_REPEATED
   entry.binary = isShort ? binary : undefined
   entry.arguments = isShort ? args : undefined
-  return false
+  return true
 }
 
 /** @param epilogue why, as a whole sentence. */
